@@ -1,0 +1,3 @@
+//! Real-time eligibility: is this member covered?
+
+pub mod payer;

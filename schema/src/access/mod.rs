@@ -1,0 +1,7 @@
+//! What a viewer may see of an event: labels, the masks that open them, and the table of annotations.
+
+mod label;
+mod permissions;
+
+pub use label::{Label, Mask, Sensitivities, Visibilities};
+pub use permissions::{Permission, REQUEST_ELIGIBILITY_CHECK, permissions};

@@ -1,0 +1,11 @@
+//! Sluice's vocabulary. No IO.
+
+pub mod access;
+pub mod channel;
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod position;
+pub mod proto;
+pub mod sealed;
+pub mod viewer;

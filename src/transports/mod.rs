@@ -1,0 +1,92 @@
+//! The wire protocols, a file or folder each. Each translates to the calls of [`Gate`] and nothing else: there is no
+//! second path to data.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sluice_schema::{channel::ChannelPattern, error::ClientError, position::Cursor, viewer::Viewer};
+use sluice_subscriptions::deliver::Subscriber;
+
+/// A GraphQL request as any transport reads it.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GraphqlRequest {
+    pub query: String,
+    pub operation_name: Option<String>,
+    #[serde(default)]
+    pub variables: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(default)]
+    pub extensions: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// What a request turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperationType {
+    Query,
+    Mutation,
+    Subscription,
+}
+
+/// How the viewer is connected; it is in the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Http,
+    GraphqlWs,
+    LongPoll,
+}
+
+/// An answer to a query or mutation: a GraphQL response as JSON, authorized and audited.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub body: Bytes,
+    /// Whether the request reached execution: `false` where parsing, validation or coercion failed (no `data` then).
+    pub executed: bool,
+}
+
+/// What a long poll got.
+#[derive(Debug, Clone)]
+pub struct Polled {
+    /// Rendered events, in order; each is one JSON object with its own cursor.
+    pub events: Vec<Bytes>,
+    /// Where to go on; moves on also when `events` is empty.
+    pub cursor: Cursor,
+}
+
+/// A running subscription; dropping it ends it.
+pub trait Subscription: Send {}
+
+/// The one way in: authenticate → authorize → engine → audit → deliver.
+#[async_trait]
+pub trait Gate: Send + Sync + 'static {
+    /// Reads a bearer token (without the word "Bearer").
+    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError>;
+
+    /// Parses just enough to tell what it is and whether it is within the limits; an error is one that GraphQL answers
+    /// with (`executed: false`).
+    fn operation_type(&self, request: &GraphqlRequest) -> Result<OperationType, ClientError>;
+
+    /// Runs a query or mutation.
+    async fn execute(&self, viewer: &Viewer, request: GraphqlRequest, via: Transport) -> Answer;
+
+    /// Starts a subscription. Errors are GraphQL errors, ready to send (an array for graphql-ws's `error` message).
+    async fn subscribe(
+        &self,
+        viewer: &Viewer,
+        request: GraphqlRequest,
+        via: Transport,
+        subscriber: Arc<dyn Subscriber>,
+    ) -> Result<Box<dyn Subscription>, Vec<serde_json::Value>>;
+
+    /// Waits until there is at least one event behind `after` that the viewer may see, or the wait is over.
+    async fn poll(
+        &self,
+        viewer: &Viewer,
+        pattern: ChannelPattern,
+        after: Option<Cursor>,
+        wait: std::time::Duration,
+    ) -> Result<Polled, ClientError>;
+
+    /// How far the engine is, for pings: a subscriber that was sent everything so far may resume here.
+    fn progress(&self) -> Cursor;
+}

@@ -1,0 +1,92 @@
+//! Who saw which fields of whose event, and why: the port. Records hold ids and labels, never values.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sluice_schema::{
+    access::Mask,
+    ids::{MemberId, TenantId, UserId},
+    viewer::PurposeOfUse,
+};
+
+/// What is recorded before anything leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub at: Timestamp,
+    pub tenant: TenantId,
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// One event to all who see the same of it on this node.
+    Deliver { patient: Option<MemberId>, event_id: String, event_type: String, cursor: String, seen: Seen, recipients: Vec<Recipient> },
+    /// One answer to a query, mutation or poll.
+    Respond { recipient: Recipient, disclosed: Vec<Disclosed> },
+    /// A subscription began.
+    Subscribe { recipient: Recipient, channel: String },
+    /// Someone asked for what she may not see, or what does not exist: the two are not told apart.
+    Deny { recipient: Recipient, what: String },
+}
+
+/// What of an entity or event was disclosed in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disclosed {
+    pub patient: Option<MemberId>,
+    /// E.g. `EligibilityCheck/ec-1`.
+    pub subject: String,
+    pub seen: Seen,
+}
+
+/// The decision behind a disclosure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Bits of [`sluice_schema::access::Visibilities`].
+    pub visibilities: u8,
+    /// Bits of [`sluice_schema::access::Sensitivities`].
+    pub sensitivities: u8,
+    /// The revision of the relationships that it was decided at.
+    pub revision: String,
+}
+
+impl Seen {
+    pub fn new(mask: Mask, revision: &str) -> Self {
+        Self { visibilities: mask.visibilities.bits(), sensitivities: mask.sensitivities.bits(), revision: revision.to_owned() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    pub user: UserId,
+    pub purpose: PurposeOfUse,
+    pub transport: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the audit trail can't be written now: {0}")]
+pub struct AuditUnavailable(pub String);
+
+/// What [`AuditTrail::verify`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// Every record is there, in order, unaltered.
+    Intact { records: u64 },
+    /// The first record of a writer's chain that does not fit: altered, removed or moved.
+    Broken { writer: String, number: u64, why: String },
+}
+
+/// An append-only trail.
+///
+/// - `append` answers when all records are durable; until then nothing that they tell of may leave the process.
+/// - Each writer (a node's one boot) has its own hash chain: record n carries the SHA-256 of record n−1.
+/// - A future may be dropped at any await; the records may then be there or not.
+#[async_trait]
+pub trait AuditTrail: Send + Sync {
+    async fn append(&self, records: Vec<AuditRecord>) -> Result<(), AuditUnavailable>;
+
+    /// Walks every chain from its beginning.
+    async fn verify(&self) -> Result<Verified, AuditUnavailable>;
+}
