@@ -1,1 +1,42 @@
-fn main(){}
+//! `sluice`: parse, configure, build, run, drain.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluice::{
+    cli::{self, AuditCommand, Cli, Command, Failure, ServeArgs},
+    shutdown::Signals,
+    telemetry,
+};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("sluice: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve(args).await?,
+        Command::Token(args) => println!("{}", cli::token(&args.config()?, &args)?),
+        Command::Schema => print!("{}", cli::schema()),
+        Command::Audit(AuditCommand::Verify(place)) => println!("{}", cli::audit_verify(&place.config()?).await?),
+    }
+    Ok(())
+}
+
+async fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let config = args.config()?;
+    let metrics = telemetry::start(&config.telemetry)?;
+    let signals = Signals::listen().map_err(Failure::Signals)?;
+    let address = config.server.listen;
+
+    let app = cli::build(config, metrics).await?;
+    let listener = cli::bind(address).await?;
+    cli::run(app, listener, signals.received()).await
+}

@@ -1,1 +1,5 @@
+//! The outside.
 
+pub mod clearinghouse;
+pub mod sqlite;
+pub mod stedi;

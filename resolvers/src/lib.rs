@@ -1,1 +1,16 @@
+//! Sluice's GraphQL graph: a folder for each capability, and what they share.
 
+mod annotated;
+mod errors;
+mod eligibility;
+mod events;
+mod graph;
+mod members;
+mod operation;
+mod projection;
+mod roots;
+mod scope;
+
+pub use graph::{Answer, Graph, Opened, Services};
+pub use operation::{Limits, OperationType, RawRequest};
+pub use roots::sdl;

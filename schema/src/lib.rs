@@ -4,6 +4,7 @@ pub mod access;
 pub mod channel;
 pub mod error;
 pub mod event;
+pub mod graphql;
 pub mod ids;
 pub mod position;
 pub mod proto;

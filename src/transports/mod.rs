@@ -1,12 +1,30 @@
 //! The wire protocols, a file or folder each. Each translates to the calls of [`Gate`] and nothing else: there is no
 //! second path to data.
 
+mod bearer;
+mod config;
+mod graphql_http;
+mod graphql_ws;
+mod long_poll;
+mod negotiate;
+mod origin;
+mod router;
+pub mod status;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod http_tests;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_schema::{channel::ChannelPattern, error::ClientError, position::Cursor, viewer::Viewer};
 use sluice_subscriptions::deliver::Subscriber;
+
+pub use config::{InvalidTransportConfig, TransportConfig};
+pub use router::{router, tracked_router};
 
 /// A GraphQL request as any transport reads it.
 #[derive(Debug, Clone, Default, serde::Deserialize)]
@@ -18,6 +36,22 @@ pub struct GraphqlRequest {
     pub variables: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(default)]
     pub extensions: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl GraphqlRequest {
+    /// From JSON. The error says what to mend, and repeats nothing of the text.
+    fn parse(json: &[u8]) -> Result<Self, &'static str> {
+        // The derived reader would take an array as the fields in order.
+        match json.trim_ascii_start().first() {
+            Some(b'{') => {}
+            Some(b'[') => return Err("Batches are not supported: send one request, an object."),
+            _ => return Err("A GraphQL request is a JSON object with at least `query`."),
+        }
+        serde_json::from_slice(json).map_err(|_| {
+            "A GraphQL request is JSON with `query` (a string) and, if wanted, `operationName` (a string), `variables` and \
+             `extensions` (objects)."
+        })
+    }
 }
 
 /// What a request turned out to be.
@@ -54,7 +88,13 @@ pub struct Polled {
 }
 
 /// A running subscription; dropping it ends it.
-pub trait Subscription: Send {}
+pub trait Subscription: Send {
+    /// How far it is: everything up to here was handed to the subscriber, or is not for it. `None` where that cannot be
+    /// told; then no progress is told to the client either.
+    fn place(&self) -> Option<Cursor> {
+        None
+    }
+}
 
 /// The one way in: authenticate → authorize → engine → audit → deliver.
 #[async_trait]

@@ -29,9 +29,10 @@ pub enum PayerAnswer {
 
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum PayerError {
-    /// No answer now (AAA 42, 80, HTTP 429, 5xx, no connection): asking again may help.
+    /// No answer now (AAA 42, 80, HTTP 429, 5xx, no connection): asking again may help. Holds the AAA segments if the payer
+    /// itself said so.
     #[error("the payer can't answer now")]
-    Unavailable,
+    Unavailable(Vec<Rejection>),
     /// An answer that is not of the documented form. The text says where, without values.
     #[error("the payer's answer can't be read: {0}")]
     Unreadable(String),

@@ -1,5 +1,10 @@
 //! Who saw which fields of whose event, and why: the port. Records hold ids and labels, never values.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+#[cfg(any(test, feature = "contract"))]
+pub mod memory;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The last step: from rendered bytes to whoever subscribed.
 
 use bytes::Bytes;
-use sluice_schema::error::ClientError;
+use sluice_schema::{error::ClientError, position::ReadVector};
 
 /// The receiving end of one subscription: a transport makes one, the engine feeds it.
 ///
@@ -9,8 +9,9 @@ use sluice_schema::error::ClientError;
 /// - What is handed over was authorized and audited.
 /// - After an `Err` or `end` the engine hands nothing more over.
 pub trait Subscriber: Send + Sync {
-    /// One event, rendered in the subscription's format. The bytes may be shared with other subscribers.
-    fn next(&self, payload: &Bytes) -> Result<(), Gone>;
+    /// One event, rendered in the subscription's format. The bytes may be shared with other subscribers. `place` is the
+    /// event's cursor as a vector: a transport that tells progress (pings) must never tell an older one after it.
+    fn next(&self, payload: &Bytes, place: &ReadVector) -> Result<(), Gone>;
 
     /// The subscription is over: by an error, or (`None`) because it is complete.
     fn end(&self, error: Option<ClientError>);

@@ -1,5 +1,13 @@
 //! The log that everything is delivered from: the port.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+#[cfg(any(test, feature = "contract"))]
+pub mod hostile;
+#[cfg(any(test, feature = "contract"))]
+pub mod memory;
+pub mod reader;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -2,11 +2,35 @@
 //!
 //! Object ids carry the tenant (`member:acme/m-1`), so that two tenants with equal ids never meet.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod embedded;
+mod evaluate;
+mod journal;
+#[cfg(test)]
+mod model;
+mod schema;
+#[cfg(test)]
+mod sluice_zed;
+mod tuples;
+#[cfg(any(test, feature = "contract"))]
+pub mod twin;
+mod validate;
+
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sluice_schema::ids::TenantId;
+
+pub use self::{
+    embedded::{Clock, Embedded, OpenError},
+    evaluate::{MAX_DEPTH, check},
+    journal::{Journal, NoJournal},
+    schema::{Place, Problem, SCHEMA, Schema, SchemaError, required_permissions},
+    tuples::Tuples,
+    validate::one_tenant,
+};
 
 /// An object: `type:tenant/id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,5 +1,8 @@
 //! The store of events: the port.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -92,7 +95,11 @@ pub trait EventStore: Send + Sync {
     async fn load(&self, tenant: &TenantId, stream: &StreamId) -> Result<Vec<Arc<RecordedEvent>>, StoreUnavailable>;
 
     /// For each entity the last event that holds its whole state.
-    async fn current(&self, tenant: &TenantId, entities: &[Subject]) -> Result<Vec<Option<Arc<RecordedEvent>>>, StoreUnavailable>;
+    async fn current(
+        &self,
+        tenant: &TenantId,
+        entities: &[Subject],
+    ) -> Result<Vec<Option<Arc<RecordedEvent>>>, StoreUnavailable>;
 
     /// The current states of the entities of one type under a routing key, newest id first.
     async fn list(

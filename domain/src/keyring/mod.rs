@@ -1,5 +1,8 @@
 //! The keys that payloads are sealed with: the port.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+
 use async_trait::async_trait;
 use sluice_schema::{ids::TenantId, proto::header::RoutingKey, sealed::DataKey};
 

@@ -1,0 +1,32 @@
+//! Reading checks.
+
+use async_graphql::{Context, ID, Object, Result};
+use sluice_schema::{graphql::EligibilityCheck, ids::CheckId};
+
+use crate::{
+    errors::fail,
+    scope::{Scope, parse_id},
+};
+
+#[derive(Default)]
+pub(crate) struct EligibilityQuery;
+
+#[Object]
+impl EligibilityQuery {
+    /// One eligibility check.
+    async fn eligibility_check(&self, ctx: &Context<'_>, id: ID) -> Result<Option<EligibilityCheck>> {
+        check(ctx, &id).await.map(Some)
+    }
+
+    #[graphql(entity)]
+    async fn find_eligibility_check_by_id(&self, ctx: &Context<'_>, id: ID) -> Result<EligibilityCheck> {
+        check(ctx, &id).await
+    }
+}
+
+async fn check(ctx: &Context<'_>, id: &ID) -> Result<EligibilityCheck> {
+    let scope = Scope::of(ctx)?;
+    let id: CheckId = parse_id(id, "id")?;
+    let check = scope.checks.load_one(id.clone()).await.map_err(fail)?;
+    scope.show(check, &format!("EligibilityCheck/{id}")).await.map_err(fail)
+}

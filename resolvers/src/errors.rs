@@ -1,0 +1,41 @@
+//! Client-safe errors in GraphQL's shape. Everything that a resolver refuses goes through [`fail`]: `?` alone would lose
+//! the code.
+
+use async_graphql::{Error, ErrorExtensionValues, ServerError, Value};
+use sluice_schema::error::{ClientError, Code};
+use sluice_subscriptions::access::AccessUnavailable;
+
+pub(crate) fn fail(error: ClientError) -> Error {
+    let mut extensions = ErrorExtensionValues::default();
+    for (name, value) in &error.details {
+        extensions.set(name, Value::from_json(value.clone()).unwrap_or_default());
+    }
+    extensions.set("code", error.code.as_str());
+    Error { message: error.message.into_owned(), source: None, extensions: Some(extensions) }
+}
+
+/// No answer about permission is no data.
+pub(crate) fn undecided(error: AccessUnavailable) -> ClientError {
+    tracing::warn!(%error, "nothing is shown");
+    ClientError::unavailable()
+}
+
+/// Gives an error that async-graphql made its code: those of validation have none.
+pub(crate) fn coded(mut error: ServerError, code: Code) -> ServerError {
+    let extensions = error.extensions.get_or_insert_default();
+    if extensions.get("code").is_none() {
+        extensions.set("code", code.as_str());
+    }
+    error
+}
+
+/// What async-graphql says when its own limits are passed.
+pub(crate) fn validation_code(error: &ServerError) -> Code {
+    match error.message.as_str() {
+        "Query is too complex." | "Query is nested too deep." => Code::LimitExceeded,
+        message if message.starts_with("The recursion depth") || message.starts_with("The number of directives") => {
+            Code::LimitExceeded
+        }
+        _ => Code::ValidationFailed,
+    }
+}

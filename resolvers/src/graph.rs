@@ -1,0 +1,241 @@
+//! The graph as the transports use it: requests in, audited answers and subscriptions out.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_graphql::{
+    Response, ServerError, ValidationResult,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation},
+};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use sluice_schema::{
+    channel::{Channel, ChannelPattern},
+    error::{ClientError, Code},
+    graphql::HeldBack,
+    ids::MemberId,
+    viewer::Viewer,
+};
+use sluice_subscriptions::{
+    deliver::Subscriber,
+    engine::{Handle, Start, Subscribe},
+};
+
+pub use crate::scope::Services;
+use crate::{
+    annotated,
+    errors::{coded, undecided, validation_code},
+    operation::{Limits, Operation, OperationType, RawRequest},
+    projection::{GraphqlProjection, Plan, Source, unexplained},
+    roots::{GraphqlSchema, builder},
+    scope::{Scope, sees_check},
+};
+
+/// The schema with its services.
+#[derive(Clone)]
+pub struct Graph {
+    schema: GraphqlSchema,
+    services: Services,
+    limits: Limits,
+}
+
+/// A response to a query or mutation.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// A GraphQL response as JSON.
+    pub body: Bytes,
+    /// Whether it came to execution; if not, the response has no `data`.
+    pub executed: bool,
+}
+
+/// A subscription that runs. Dropping it ends it.
+pub type Opened = Handle;
+
+impl Graph {
+    /// # Errors
+    /// A GraphQL field has no annotated source: nobody could say who may see it.
+    pub fn new(services: Services, limits: Limits) -> Result<Self, String> {
+        let schema = builder()
+            .data(services.clone())
+            .limit_depth(limits.max_depth)
+            .limit_complexity(limits.max_complexity)
+            .extension(Codes)
+            .finish();
+        annotated::check(&schema.sdl())?;
+        Ok(Self { schema, services, limits })
+    }
+
+    /// Tells what a request is, and whether it is within the limits that need no schema.
+    ///
+    /// # Errors
+    /// What GraphQL answers with, without having executed anything.
+    pub fn operation_type(&self, raw: RawRequest) -> Result<OperationType, ClientError> {
+        Operation::parse(raw, &self.limits).map(|operation| operation.kind)
+    }
+
+    /// Runs a query or mutation, and has what it shows audited before it answers.
+    pub async fn execute(&self, viewer: Arc<Viewer>, raw: RawRequest, transport: &'static str) -> Answer {
+        let operation = match Operation::parse(raw, &self.limits) {
+            Ok(operation) if operation.kind == OperationType::Subscription => return refused(&not_here()),
+            Ok(operation) => operation,
+            Err(error) => return refused(&error),
+        };
+        let scope = Arc::new(Scope::new(&self.services, viewer, transport));
+        let (held_back, executed) = (Arc::new(HeldBack::default()), Executed::default());
+        let request = operation.request().data(scope.clone()).data(held_back.clone()).data(executed.clone());
+        let response = self.schema.execute(request).await;
+        if let Err(error) = self.services.engine.audit(scope.records()).await {
+            return unaudited(&error, operation.kind);
+        }
+        let executed = executed.0.load(Ordering::SeqCst);
+        let cursor = scope.heads().map(|heads| self.services.engine.cursor(heads).to_string());
+        Answer { body: body(response, executed, cursor, &held_back), executed }
+    }
+
+    /// Starts a subscription.
+    ///
+    /// # Errors
+    /// GraphQL errors, ready to send.
+    pub async fn subscribe(
+        &self,
+        viewer: Arc<Viewer>,
+        raw: RawRequest,
+        transport: &'static str,
+        subscriber: Arc<dyn Subscriber>,
+    ) -> Result<Opened, Vec<Value>> {
+        let one = |error: ClientError| vec![error.to_graphql()];
+        let operation = Operation::parse(raw, &self.limits).map_err(one)?;
+        let (projection, plan) =
+            GraphqlProjection::validate(self.schema.clone(), operation).await.map_err(|response| invalid(*response))?;
+        let scope = Scope::new(&self.services, viewer.clone(), transport);
+        let watched = self.watch(&scope, plan).await;
+        let (pattern, start) = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                // A denial that can't be audited is one all the same.
+                let audited = self.services.engine.audit(scope.records()).await;
+                return Err(one(audited.err().unwrap_or(error)));
+            }
+        };
+        let subscribe = Subscribe { viewer, pattern, projection: Arc::new(projection), start, subscriber, transport };
+        self.services.engine.subscribe(subscribe).await.map_err(one)
+    }
+
+    /// What is watched as a channel pattern, and where it begins.
+    async fn watch(&self, scope: &Scope, plan: Plan) -> Result<(ChannelPattern, Start), ClientError> {
+        // Taken before the state is read: what happens in between is told twice over, never missed.
+        let from = self.services.engine.place();
+        let (pattern, state) = match plan.source {
+            Source::Channel(pattern) => return Ok((pattern, plan.after.map_or(Start::Live, Start::After))),
+            Source::Check(id) => {
+                let tenant = &scope.viewer.tenant;
+                let current = self.services.reader.current(tenant, std::slice::from_ref(&id)).await.map_err(unreadable)?;
+                let current = current.into_iter().next().flatten();
+                let member = current.as_ref().and_then(|current| current.check.member_id.parse::<MemberId>().ok());
+                self.authorize(scope, member.as_ref(), &format!("EligibilityCheck/{id}")).await?;
+                let member = member.ok_or_else(ClientError::not_found)?;
+                (Channel::eligibility_check(&member, &id).into(), current)
+            }
+            Source::Member(member) => {
+                self.authorize(scope, Some(&member), &format!("Member/{member}")).await?;
+                let latest = sluice_domain::store::Page { after: None, limit: 1 };
+                let current = self.services.reader.list(&scope.viewer.tenant, &member, &latest).await.map_err(unreadable)?;
+                (ChannelPattern::member_eligibility(&member), current.into_iter().next())
+            }
+        };
+        let state = state.map(|current| current.event);
+        Ok((pattern, plan.after.map_or(Start::Snapshot { from, state }, Start::After)))
+    }
+
+    async fn authorize(&self, scope: &Scope, member: Option<&MemberId>, what: &str) -> Result<(), ClientError> {
+        let (mask, _) = self.services.access.decide_one(&scope.viewer, member).await.map_err(undecided)?;
+        if sees_check(mask) { Ok(()) } else { Err(scope.deny(what)) }
+    }
+}
+
+fn unreadable(error: sluice_domain::eligibility::reader::ReadError) -> ClientError {
+    tracing::error!(%error, "a state can't be read");
+    error.to_client()
+}
+
+fn not_here() -> ClientError {
+    ClientError::new(Code::BadRequest, "Subscriptions are not answered here: connect by WebSocket, with graphql-transport-ws.")
+}
+
+fn refused(error: &ClientError) -> Answer {
+    let body = json!({ "errors": [error.to_graphql()] });
+    Answer { body: body.to_string().into(), executed: false }
+}
+
+/// What was read or done, but may not be shown: the audit trail did not take it.
+fn unaudited(error: &ClientError, kind: OperationType) -> Answer {
+    let mut error = error.clone();
+    if kind == OperationType::Mutation {
+        error.message = "What came of it can't be shown now. Repeat it with the same idempotency key: it is not done twice.".into();
+    }
+    let body = json!({ "data": null, "errors": [error.to_graphql()] });
+    Answer { body: body.to_string().into(), executed: true }
+}
+
+fn body(response: Response, executed: bool, cursor: Option<String>, held_back: &HeldBack) -> Bytes {
+    let errors: Vec<ServerError> =
+        response.errors.into_iter().map(|error| coded(error, Code::BadRequest)).collect();
+    let mut extensions = Map::new();
+    extensions.extend(cursor.map(|cursor| ("cursor".to_owned(), cursor.into())));
+    let redacted = held_back.take();
+    if !redacted.is_empty() {
+        extensions.insert("redacted".into(), json!(redacted));
+    }
+    let mut body = Map::new();
+    if executed {
+        body.insert("data".into(), json!(response.data));
+    }
+    if !errors.is_empty() {
+        body.insert("errors".into(), json!(errors));
+    }
+    if !extensions.is_empty() {
+        body.insert("extensions".into(), extensions.into());
+    }
+    Value::from(body).to_string().into()
+}
+
+fn invalid(response: Response) -> Vec<Value> {
+    if response.errors.is_empty() {
+        tracing::error!("a subscription neither began nor failed");
+        return vec![unexplained().to_graphql()];
+    }
+    response.errors.into_iter().map(|error| json!(coded(error, Code::BadRequest))).collect()
+}
+
+/// Set when a request comes to execution.
+#[derive(Debug, Clone, Default)]
+struct Executed(Arc<AtomicBool>);
+
+/// Gives async-graphql's own refusals their codes, and notices when it executes.
+struct Codes;
+
+impl ExtensionFactory for Codes {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_graphql::async_trait::async_trait]
+impl Extension for Codes {
+    async fn validation(&self, ctx: &ExtensionContext<'_>, next: NextValidation<'_>) -> Result<ValidationResult, Vec<ServerError>> {
+        let code = |error: ServerError| {
+            let code = validation_code(&error);
+            coded(error, code)
+        };
+        next.run(ctx).await.map_err(|errors| errors.into_iter().map(code).collect())
+    }
+
+    async fn execute(&self, ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
+        if let Some(executed) = ctx.query_data.and_then(|data| data.get(&std::any::TypeId::of::<Executed>())).and_then(|any| any.downcast_ref::<Executed>()) {
+            executed.0.store(true, Ordering::SeqCst);
+        }
+        next.run(ctx, operation_name).await
+    }
+}

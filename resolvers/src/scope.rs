@@ -1,0 +1,149 @@
+//! What belongs to one request: who asks, and what was shown to her or denied.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_graphql::{Context, Result, dataloader::DataLoader};
+use jiff::Timestamp;
+use sluice_domain::{
+    eligibility::{commands::EligibilityService, reader::EligibilityReader},
+    publish::Cause,
+};
+use sluice_schema::{
+    access::{Mask, Redact, table},
+    error::ClientError,
+    graphql::{EligibilityCheck, See},
+    ids::{MemberId, new_event_id},
+    position::ReadVector,
+    proto::eligibility as pb,
+    viewer::Viewer,
+};
+use sluice_subscriptions::{
+    access::Access,
+    audit::{Action, AuditRecord, Disclosed, Recipient, Seen},
+    engine::Engine,
+};
+
+use crate::{
+    eligibility::loaders::{Checks, Masks},
+    errors::fail,
+};
+
+/// What every resolver may call.
+#[derive(Clone)]
+pub struct Services {
+    pub eligibility: EligibilityService,
+    pub reader: EligibilityReader,
+    pub access: Arc<Access>,
+    pub engine: Engine,
+}
+
+/// One request of one viewer.
+pub(crate) struct Scope {
+    pub(crate) viewer: Arc<Viewer>,
+    pub(crate) checks: DataLoader<Checks>,
+    pub(crate) masks: DataLoader<Masks>,
+    /// What the events that this request leads to follow from.
+    pub(crate) cause: Cause,
+    transport: &'static str,
+    written: Mutex<Written>,
+}
+
+/// What the request did, for the response's extensions and the audit trail.
+#[derive(Default)]
+struct Written {
+    disclosed: Vec<Disclosed>,
+    denied: Vec<String>,
+    heads: Option<ReadVector>,
+}
+
+impl Scope {
+    pub(crate) fn new(services: &Services, viewer: Arc<Viewer>, transport: &'static str) -> Self {
+        let checks = Checks { reader: services.reader.clone(), tenant: viewer.tenant.clone() };
+        let masks = Masks { access: services.access.clone(), viewer: viewer.clone() };
+        Self {
+            checks: DataLoader::new(checks, tokio::spawn),
+            masks: DataLoader::new(masks, tokio::spawn),
+            viewer,
+            cause: Cause { correlation_id: new_event_id(), ..Cause::default() },
+            transport,
+            written: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn of<'c>(ctx: &Context<'c>) -> Result<&'c Self> {
+        ctx.data::<Arc<Self>>().map(AsRef::as_ref)
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses, and has it audited. The one answer to "does not exist" and "not yours".
+    pub(crate) fn deny(&self, what: &str) -> ClientError {
+        self.written().denied.push(what.to_owned());
+        ClientError::not_found()
+    }
+
+    /// A mutation wrote up to here.
+    pub(crate) fn wrote(&self, heads: ReadVector) {
+        self.written().heads = Some(heads);
+    }
+
+    /// How far the log is after what this request wrote.
+    pub(crate) fn heads(&self) -> Option<ReadVector> {
+        self.written().heads.clone()
+    }
+
+    /// The viewer's mask for a member; for one that does not exist it costs the same and opens nothing.
+    pub(crate) async fn mask(&self, member: Option<MemberId>) -> Result<(Mask, Arc<str>), ClientError> {
+        let decided = self.masks.load_one(member).await?;
+        Ok(decided.unwrap_or((Mask::NOTHING, "".into())))
+    }
+
+    /// A check as the viewer may see it, or the one refusal. `None`: it does not exist.
+    pub(crate) async fn show(&self, check: Option<pb::EligibilityCheck>, what: &str) -> Result<EligibilityCheck, ClientError> {
+        let member = check.as_ref().and_then(|check| check.member_id.parse().ok());
+        let (mask, revision) = self.mask(member.clone()).await?;
+        match check {
+            Some(check) if sees_check(mask) => Ok(self.reveal(check, member, mask, &revision)),
+            _ => Err(self.deny(what)),
+        }
+    }
+
+    fn reveal(&self, mut check: pb::EligibilityCheck, patient: Option<MemberId>, mask: Mask, revision: &str) -> EligibilityCheck {
+        let subject = format!("EligibilityCheck/{}", check.id);
+        self.written().disclosed.push(Disclosed { patient, subject, seen: Seen::new(mask, revision) });
+        check.redact(mask);
+        EligibilityCheck::see(&check, mask)
+    }
+
+    /// What must be in the audit trail before the response may leave.
+    pub(crate) fn records(&self) -> Vec<AuditRecord> {
+        let recipient = || Recipient {
+            user: self.viewer.user.clone(),
+            purpose: self.viewer.purpose,
+            transport: self.transport.to_owned(),
+        };
+        let mut written = self.written();
+        let denied = std::mem::take(&mut written.denied).into_iter();
+        let disclosed = std::mem::take(&mut written.disclosed);
+        let mut actions: Vec<_> = denied.map(|what| Action::Deny { recipient: recipient(), what }).collect();
+        if !disclosed.is_empty() {
+            actions.push(Action::Respond { recipient: recipient(), disclosed });
+        }
+        let record = |action| AuditRecord { at: Timestamp::now(), tenant: self.viewer.tenant.clone(), action };
+        actions.into_iter().map(record).collect()
+    }
+}
+
+/// Whether someone with this mask may see eligibility checks at all.
+pub(crate) fn sees_check(mask: Mask) -> bool {
+    table("sluice.eligibility.v1.EligibilityCheck").is_some_and(|table| mask.sees(table.label))
+}
+
+/// An id that a client sent.
+pub(crate) fn parse_id<T: std::str::FromStr<Err = sluice_schema::ids::InvalidId>>(text: &str, field: &str) -> Result<T> {
+    text.parse().map_err(|error: sluice_schema::ids::InvalidId| {
+        fail(ClientError::new(sluice_schema::error::Code::InvalidId, error.to_string()).at(field))
+    })
+}

@@ -1,0 +1,66 @@
+//! The demo people of a fresh installation: invented, and related to one member.
+
+use sluice_schema::{
+    ids::{InvalidId, TenantId, UserId},
+    viewer::PurposeOfUse,
+};
+use sluice_subscriptions::relationships::{
+    ObjectRef, Relationship, Relationships, RelationshipsError, SubjectRef, Update,
+};
+
+use crate::cli::DemoPerson;
+
+/// The tenant that the demo people belong to.
+const TENANT: &str = "demo";
+
+/// The demo member's MemberId.
+pub(crate) const MEMBER: &str = "m-1001";
+
+/// All demo people, in the order in which they are shown.
+pub(crate) const PEOPLE: [DemoPerson; 5] =
+    [DemoPerson::Member, DemoPerson::Guardian, DemoPerson::Nurse, DemoPerson::Billing, DemoPerson::Stranger];
+
+/// Who a demo person is to the gate.
+pub(crate) struct Identity {
+    pub(crate) user: UserId,
+    pub(crate) tenant: TenantId,
+    pub(crate) purpose: PurposeOfUse,
+}
+
+impl Identity {
+    pub(crate) fn of(person: DemoPerson) -> Result<Self, InvalidId> {
+        let purpose = match person {
+            DemoPerson::Member | DemoPerson::Guardian | DemoPerson::Stranger => PurposeOfUse::PatientRequest,
+            DemoPerson::Nurse => PurposeOfUse::Treatment,
+            DemoPerson::Billing => PurposeOfUse::Payment,
+        };
+        Ok(Self { user: format!("u-{}", person.name()).parse()?, tenant: TENANT.parse()?, purpose })
+    }
+}
+
+/// Relates the demo people to the member, where nobody did before: what was revoked since stays revoked.
+pub(crate) async fn relate(relationships: &dyn Relationships) -> Result<(), RelationshipsError> {
+    let tenant: TenantId = TENANT.parse().map_err(|error: InvalidId| RelationshipsError::Invalid(error.to_string()))?;
+    let object = |kind: &str, id: &str| ObjectRef::new(kind, &tenant, id);
+    let member = object("member", MEMBER);
+    if !relationships.read(&member).await?.is_empty() {
+        return Ok(());
+    }
+    let relate = |resource: ObjectRef, relation: &str, subject: ObjectRef| {
+        let subject = SubjectRef { object: subject, relation: None };
+        Update::Touch(Relationship { resource, relation: relation.into(), subject, expires: None })
+    };
+    let (clinic, team) = (object("organization", "clinic"), object("care_team", "t-1"));
+    relationships
+        .write(vec![
+            relate(member.clone(), "organization", clinic.clone()),
+            relate(member.clone(), "self", object("user", "u-member")),
+            relate(member.clone(), "guardian", object("user", "u-guardian")),
+            relate(member, "care_team", team.clone()),
+            relate(team.clone(), "organization", clinic.clone()),
+            relate(team, "member", object("user", "u-nurse")),
+            relate(clinic, "billing", object("user", "u-billing")),
+        ])
+        .await
+        .map(|_revision| ())
+}

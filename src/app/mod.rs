@@ -1,0 +1,218 @@
+//! The wiring: the only place that sees both what asks (resolvers, transports) and what answers (adapters).
+
+mod banner;
+mod demo;
+mod keys;
+mod parts;
+mod workers;
+
+use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use axum::{Router, serve::ListenerExt};
+use sluice_domain::eligibility::process::{EligibilityProcess, ProcessConfig};
+use sluice_resolvers::{Graph, Limits, Services};
+use sluice_subscriptions::{
+    access::Access,
+    engine::{Engine, Parts as EngineParts},
+    worker::Worker,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::demo::Identity;
+pub use self::parts::StartError;
+use self::{keys::KeyringKeys, parts::Parts, workers::AskPayer};
+use crate::{
+    auth::{Issuer, TokenRules},
+    config::{AuthMode, Config},
+    gate::Gateway,
+    health::{self, Health},
+    ready::{self, DemoViewer, Ready},
+    shutdown::Tasks,
+    telemetry::Metrics,
+    transports,
+};
+
+/// How long relationships may take to answer before nothing is shown.
+const ACCESS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the audit trail may take before a delivery is held.
+const AUDIT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long the demo people's tokens hold.
+const DEMO_TTL: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The gateway, built and not yet listening.
+pub struct App {
+    config: Config,
+    parts: Parts,
+    gate: Arc<Gateway>,
+    issuer: Option<Issuer>,
+    tasks: Tasks,
+    health: Arc<Health>,
+    metrics: Metrics,
+}
+
+/// Why a running gateway ended otherwise than by its signal.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("the server failed: {0}")]
+    Serve(#[source] io::Error),
+    #[error("{0} ended, and the gateway is not whole without it: see the log, then start it again")]
+    Task(&'static str),
+    #[error("the ready file {path} can't be written: {source}", path = .path.display())]
+    ReadyFile { path: std::path::PathBuf, source: io::Error },
+    #[error("a token for a demo person can't be made: {0}")]
+    Demo(String),
+}
+
+impl App {
+    /// Opens the data directory, and builds all parts.
+    ///
+    /// # Errors
+    /// A part can't start; one sentence says which and why.
+    pub async fn build(config: Config, metrics: Metrics) -> Result<Self, StartError> {
+        clear_ready_file(&config).map_err(StartError::ReadyFile)?;
+        let parts = Parts::open(&config).await?;
+        let (issuer, verifier) = parts::tokens(&config, parts.directory())?;
+        if config.has_demo_people() {
+            demo::relate(parts.relationships.as_ref()).await.map_err(StartError::Relationships)?;
+        }
+        let tasks = Tasks::default();
+        let access = Arc::new(Access::new(parts.relationships.clone(), ACCESS_DEADLINE));
+        let engine = start_engine(&parts, access.clone(), &tasks);
+        start_worker(&parts, &config, &tasks);
+        tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
+        let services = Services { eligibility: parts.eligibility(), reader: parts.eligibility().reader(), access, engine: engine.clone() };
+        let graph = Graph::new(services, limits(&config)).map_err(StartError::Schema)?;
+        let gate = Arc::new(Gateway { verifier, graph, engine });
+        Ok(Self { config, parts, gate, issuer, tasks, health: Arc::default(), metrics })
+    }
+
+    /// Serves until `shutdown` is done, then drains: WebSockets are closed with advice, requests finished, tasks awaited.
+    ///
+    /// # Errors
+    /// A part failed while it ran.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let address = listener.local_addr().map_err(RunError::Serve)?;
+        let drain = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, self.router(drain.clone()), drain.clone()));
+        self.health.accepting(true);
+        self.announce(address)?;
+        let failed = tokio::select! {
+            () = shutdown => None,
+            name = self.tasks.failed() => Some(name),
+        };
+        self.health.accepting(false);
+        drain.cancel();
+        let grace = Duration::from_secs(self.config.server.drain_seconds);
+        if tokio::time::timeout(grace, server).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+        self.tasks.drain(grace).await;
+        self.parts.close().await;
+        failed.map_or(Ok(()), |name| Err(RunError::Task(name)))
+    }
+
+    fn router(&self, drain: CancellationToken) -> Router {
+        transports::router(self.gate.clone(), self.config.transports.clone(), drain)
+            .merge(health::routes(self.health.clone(), self.metrics.clone()))
+    }
+
+    /// Tells people on the screen, and programs by the ready file.
+    fn announce(&self, address: SocketAddr) -> Result<(), RunError> {
+        let mut ready = Ready::at(address);
+        if let (Some(issuer), true) = (&self.issuer, self.config.has_demo_people()) {
+            ready.viewers = demo_viewers(issuer).map_err(RunError::Demo)?;
+        }
+        banner::print(&ready, &self.config);
+        match &self.config.server.ready_file {
+            Some(path) => ready.write(path).map_err(|source| RunError::ReadyFile { path: path.clone(), source }),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) -> io::Result<()> {
+    // An event must not wait for the next one to fill a segment.
+    let listener = listener.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "Nagle's algorithm stays on for a connection");
+        }
+    });
+    axum::serve(listener, router).with_graceful_shutdown(async move { drain.cancelled().await }).await
+}
+
+fn start_engine(parts: &Parts, access: Arc<Access>, tasks: &Tasks) -> Engine {
+    let engine_parts = EngineParts {
+        log: parts.log.clone(),
+        access,
+        audit: parts.audit.clone(),
+        keys: Arc::new(KeyringKeys(parts.keyring.clone())),
+        audit_deadline: AUDIT_DEADLINE,
+    };
+    let (engine, shard) = Engine::new(engine_parts, tasks.token());
+    tasks.spawn("engine", |_token| shard);
+    engine
+}
+
+fn start_worker(parts: &Parts, config: &Config, tasks: &Tasks) {
+    let deadline = Duration::from_secs(config.eligibility.deadline_seconds);
+    let process = EligibilityProcess::new(parts.eligibility(), ProcessConfig { deadline, ..ProcessConfig::default() });
+    let worker = Worker {
+        name: "eligibility",
+        log: parts.log.clone(),
+        checkpoints: parts.checkpoints.clone(),
+        handler: Arc::new(AskPayer(process)),
+        max_in_flight: config.eligibility.max_in_flight,
+    };
+    tasks.spawn("eligibility", |token| async move {
+        if let Err(error) = worker.run(token).await {
+            tracing::error!(%error, "the eligibility worker stops: requested checks may never be answered");
+        }
+    });
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        max_depth: limits.max_depth,
+        max_complexity: limits.max_complexity,
+        max_aliases: limits.max_aliases,
+        max_tokens: limits.max_tokens,
+    }
+}
+
+fn demo_viewers(issuer: &Issuer) -> Result<BTreeMap<String, DemoViewer>, String> {
+    let viewer = |person: crate::cli::DemoPerson| {
+        let identity = Identity::of(person).map_err(|error| error.to_string())?;
+        let token = issuer.issue(&identity.user, &identity.tenant, identity.purpose, DEMO_TTL);
+        let token = token.map_err(|error| error.to_string())?;
+        let is_member = person == crate::cli::DemoPerson::Member;
+        let id = if is_member { demo::MEMBER.to_owned() } else { identity.user.to_string() };
+        Ok((person.name().to_owned(), DemoViewer { id, token }))
+    };
+    demo::PEOPLE.into_iter().map(viewer).collect()
+}
+
+/// The rules that the configuration sets for tokens.
+pub(crate) fn token_rules(config: &Config) -> TokenRules {
+    let auth = &config.auth;
+    TokenRules { leeway: Duration::from_secs(auth.leeway_seconds), ..TokenRules::new(&auth.issuer, &auth.audience) }
+}
+
+/// The issuer of an embedded installation; `None` where an identity provider signs.
+///
+/// # Errors
+/// Its key can't be read or made.
+pub(crate) fn issuer(config: &Config, directory: &Path) -> Result<Option<Issuer>, StartError> {
+    match config.auth.mode {
+        AuthMode::Embedded => Ok(Some(Issuer::open(directory, token_rules(config))?)),
+        AuthMode::JwksFile => Ok(None),
+    }
+}
+
+/// Removes the ready file of an earlier run.
+fn clear_ready_file(config: &Config) -> io::Result<()> {
+    config.server.ready_file.as_deref().map_or(Ok(()), ready::clear)
+}

@@ -1,0 +1,102 @@
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use jsonwebtoken::{Validation, decode, decode_header};
+use sluice_schema::{error::ClientError, viewer::Viewer};
+
+use super::{
+    claims::Claims,
+    keys::{JwksError, Keys},
+    refusal::Refusal,
+};
+
+/// The longest token that is looked at, in bytes.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// What a token must say, beside being signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRules {
+    /// `iss`, to the letter.
+    pub issuer: String,
+    /// What `aud` must be, or hold.
+    pub audience: String,
+    /// How far clocks may be apart: a token counts this much before its `nbf` and after its `exp`. Keep it small.
+    pub leeway: Duration,
+}
+
+impl TokenRules {
+    /// With a leeway of 30 s.
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self { issuer: issuer.into(), audience: audience.into(), leeway: Duration::from_secs(30) }
+    }
+}
+
+/// Reads tokens. A key's algorithm is fixed by the key set, never by the token.
+pub struct Verifier {
+    keys: RwLock<Arc<Keys>>,
+    rules: TokenRules,
+}
+
+impl Verifier {
+    /// From a JWK set (RFC 7517): public keys, each with its `alg` (RS256, ES256 or EdDSA), and a `kid` where there are
+    /// several.
+    pub fn from_jwks(jwks: &str, rules: TokenRules) -> Result<Self, JwksError> {
+        Ok(Self { keys: RwLock::new(Arc::new(Keys::parse(jwks)?)), rules })
+    }
+
+    /// Key rotation: from now on only these keys count. After an error the old ones stay.
+    pub fn replace_keys(&self, jwks: &str) -> Result<(), JwksError> {
+        let keys = Arc::new(Keys::parse(jwks)?);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// Who presents this token (without the word "Bearer"). Any fault is `UNAUTHENTICATED`, and always the same text.
+    pub fn verify(&self, token: &str) -> Result<Viewer, ClientError> {
+        self.verify_at(token, Timestamp::now())
+    }
+
+    /// As [`Self::verify`], at a given time.
+    pub fn verify_at(&self, token: &str, now: Timestamp) -> Result<Viewer, ClientError> {
+        self.read(token, now).map_err(Refusal::to_client)
+    }
+
+    pub(super) fn read(&self, token: &str, now: Timestamp) -> Result<Viewer, Refusal> {
+        if token.len() > MAX_BYTES {
+            return Err(Refusal::TooLong);
+        }
+        let header = decode_header(token).map_err(|_| Refusal::Header)?;
+        // RFC 7515, section 4.1.11: we understand no extension, so none may be critical.
+        if header.crit.is_some() {
+            return Err(Refusal::Critical);
+        }
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        let key = keys.find(header.kid.as_deref())?;
+        if header.alg != key.algorithm {
+            return Err(Refusal::Algorithm);
+        }
+        let claims = decode::<Claims>(token, &key.decoding, &signature_only(key.algorithm)).map_err(|e| kind(&e))?;
+        claims.claims.viewer(&self.rules, now)
+    }
+}
+
+/// The library checks the signature; the claims are checked by [`Claims::viewer`], which knows the time by parameter and
+/// takes no number that came as text.
+fn signature_only(algorithm: jsonwebtoken::Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
+}
+
+fn kind(error: &jsonwebtoken::errors::Error) -> Refusal {
+    match error.kind() {
+        jsonwebtoken::errors::ErrorKind::Json(_) => Refusal::Claims,
+        _ => Refusal::Signature,
+    }
+}

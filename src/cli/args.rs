@@ -1,0 +1,190 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sluice_schema::viewer::PurposeOfUse;
+
+use crate::config::{Config, ConfigError, Period, Sources};
+
+/// Sluice pushes what happens to a member to those who may see it: a GraphQL subscription gateway for health care.
+///
+/// Without a command it is `sluice serve`: everything runs embedded, with nothing else installed.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sluice                                      Start on 127.0.0.1:4000, with data in .sluice
+  sluice serve --listen 127.0.0.1:0           Start on a free port
+  sluice serve --config sluice.toml           Start with a file; sluice.example.toml lists all keys
+  sluice token --as nurse                     A token for the demo nurse, to paste into a client
+  sluice schema > schema.graphql              The graph, for a federation router or a code generator
+  sluice audit verify --data-dir .sluice      Is the audit trail whole?";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the gateway (this is also what happens without a command)
+    #[command(after_help = SERVE_HELP)]
+    Serve(ServeArgs),
+    /// Print a token for a demo person, or for anybody
+    #[command(after_help = TOKEN_HELP)]
+    Token(TokenArgs),
+    /// Print the GraphQL schema (Federation 2 SDL)
+    Schema,
+    /// Look into the audit trail
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check that no record was altered, removed or put in
+    ///
+    /// Reads the hash chain of every writer. Ends with code 0 where all chains are whole, and with 1 and the first
+    /// broken record where they are not. Sluice may run meanwhile.
+    Verify(Place),
+}
+
+const SERVE_HELP: &str = "\
+It prints the address and, when embedded, a token for each demo person. SIGTERM and Ctrl-C end it in order: clients are
+told to come back, and nothing that was acknowledged is lost. Starting again on the same data directory continues there.
+
+Every key of the configuration file can also be set in the environment: `limits.max_depth` is SLUICE__LIMITS__MAX_DEPTH.
+Flags win over the environment, the environment over the file.";
+
+const TOKEN_HELP: &str = "\
+Examples:
+  sluice token --as member
+  sluice token --user u-42 --tenant clinic-a --purpose TREAT --ttl 15m
+
+It signs with the key in the data directory, and so works where auth.mode is \"embedded\" (the default). Send it as
+`Authorization: Bearer TOKEN`, over a WebSocket as `authorization` in the payload of connection_init.";
+
+/// Which installation is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Place {
+    /// Directory of the database, the audit trail and the keys [default: .sluice]
+    #[arg(long, value_name = "DIR", env = "SLUICE_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:4000]
+    #[arg(long, value_name = "ADDR", env = "SLUICE_LISTEN")]
+    listen: Option<String>,
+    /// Write addresses and demo tokens to this file (JSON) once connections are accepted
+    #[arg(long, value_name = "FILE", env = "SLUICE_READY_FILE")]
+    ready_file: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("who").required(true).args(["as", "user"]))]
+pub struct TokenArgs {
+    /// One of the demo people
+    #[arg(long, value_name = "PERSON")]
+    pub r#as: Option<DemoPerson>,
+    /// Anybody: the user's id
+    #[arg(long, value_name = "ID", requires = "tenant", requires = "purpose")]
+    pub user: Option<String>,
+    /// The user's tenant
+    #[arg(long, value_name = "ID", requires = "user")]
+    pub tenant: Option<String>,
+    /// Why the user looks (HL7 PurposeOfUse): TREAT, HPAYMT, HOPERAT or PATRQT
+    #[arg(long, value_name = "CODE", requires = "user", value_parser = purpose)]
+    pub purpose: Option<PurposeOfUse>,
+    /// How long the token holds, e.g. 15m or 12h
+    #[arg(long, value_name = "TIME", default_value = "12h")]
+    pub ttl: Period,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The demo people of a fresh installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoPerson {
+    /// The member herself
+    Member,
+    /// Her guardian
+    Guardian,
+    /// A nurse of her care team
+    Nurse,
+    /// A clerk of the billing office
+    Billing,
+    /// Somebody who has nothing to do with her
+    Stranger,
+}
+
+impl DemoPerson {
+    /// Her name in the ready file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Guardian => "guardian",
+            Self::Nurse => "nurse",
+            Self::Billing => "billing",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
+fn purpose(code: &str) -> Result<PurposeOfUse, String> {
+    use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
+    let all = [Treatment, Payment, Operations, PatientRequest];
+    let found = all.into_iter().find(|purpose| purpose.code().eq_ignore_ascii_case(code));
+    found.ok_or_else(|| format!("expected one of {}", all.map(PurposeOfUse::code).join(", ")))
+}
+
+impl Cli {
+    /// What to do: `serve` where nothing else was said.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+impl Place {
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.sources())
+    }
+
+    fn sources(&self) -> Sources {
+        let data_dir = self.data_dir.as_ref().map(|dir| ("data_dir", dir.display().to_string()));
+        Sources { file: self.config.clone(), flags: data_dir.into_iter().collect(), ..Sources::of_process() }
+    }
+}
+
+impl ServeArgs {
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let mut sources = self.place.sources();
+        let ready_file = self.ready_file.as_ref().map(|file| file.display().to_string());
+        sources.flags.extend(self.listen.clone().map(|address| ("server.listen", address)));
+        sources.flags.extend(ready_file.map(|file| ("server.ready_file", file)));
+        Config::load(&sources)
+    }
+}
+
+impl TokenArgs {
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        self.place.config()
+    }
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

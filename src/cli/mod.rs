@@ -1,0 +1,21 @@
+//! The command line: what can be said, and what it does.
+
+mod args;
+mod failure;
+mod wiring;
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+pub use args::{AuditCommand, Cli, Command, DemoPerson, Place, ServeArgs, TokenArgs};
+pub use failure::Failure;
+pub use wiring::{audit_verify, build, run, schema, token};
+
+/// Opens the port.
+///
+/// # Errors
+/// It is taken, or not ours to open.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| Failure::Bind { address, error })
+}

@@ -1,0 +1,213 @@
+use std::{collections::BTreeSet, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{LogFormat, Period};
+
+struct Given {
+    sources: Sources,
+    dir: TempDir,
+}
+
+fn given() -> Given {
+    Given { sources: Sources::default(), dir: TempDir::new().unwrap() }
+}
+
+impl Given {
+    fn file(mut self, text: &str) -> Self {
+        let path = self.dir.path().join("sluice.toml");
+        std::fs::write(&path, text).unwrap();
+        self.sources.file = Some(path);
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.insert(name.into(), value.into());
+        self
+    }
+
+    fn flag(mut self, key: &'static str, value: &str) -> Self {
+        self.sources.flags.push((key, value.into()));
+        self
+    }
+
+    fn loads(self) -> Config {
+        Config::load(&self.sources).unwrap()
+    }
+
+    fn refused(self) -> String {
+        let text = Config::load(&self.sources).unwrap_err().to_string();
+        assert_eq!(text.lines().count(), 1, "one sentence: {text}");
+        text.replace(&self.dir.path().display().to_string(), "DIR")
+    }
+}
+
+#[test]
+fn nothing_set_is_the_defaults() {
+    assert_eq!(given().loads(), Config::default());
+}
+
+#[test]
+fn flags_win_over_environment_over_file() {
+    let file = "data_dir = \"file\"\nlog_retention = \"1d\"\n[server]\nlisten = \"127.0.0.1:1\"\n";
+    let config = given()
+        .file(file)
+        .env("SLUICE__DATA_DIR", "environment")
+        .env("SLUICE__SERVER__LISTEN", "127.0.0.1:2")
+        .flag("server.listen", "127.0.0.1:3")
+        .loads();
+    assert_eq!(config.log_retention, Period::hours(24));
+    assert_eq!(config.data_dir, PathBuf::from("environment"));
+    assert_eq!(config.server.listen.port(), 3);
+}
+
+#[test]
+fn the_environment_is_read_by_type() {
+    let config = given()
+        .env("SLUICE__LIMITS__MAX_DEPTH", "7")
+        .env("SLUICE__DEMO__ENABLED", "false")
+        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__NEVER_SHARE", "0.5")
+        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "none")
+        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__SEED", "42")
+        .env("SLUICE__TELEMETRY__LOG_FORMAT", "json")
+        .env("SLUICE_LISTEN", "a flag's own variable, not a key")
+        .env("HOME", "/")
+        .loads();
+    assert_eq!(config.limits.max_depth, 7);
+    assert!(!config.demo.enabled);
+    assert_eq!(config.eligibility.clearinghouse.never_share, 0.5);
+    assert_eq!(config.eligibility.clearinghouse.latency, Latency::None);
+    assert_eq!(config.eligibility.clearinghouse.seed, Some(42));
+    assert_eq!(config.telemetry.log_format, LogFormat::Json);
+}
+
+#[test]
+fn a_list_is_read_from_the_environment_and_from_the_file() {
+    let origins = |config: Config| config.transports.allowed_origins;
+    let file = "[transports]\nallowed_origins = [\"https://a.example\"]\n";
+    assert_eq!(origins(given().file(file).loads()), ["https://a.example"]);
+
+    let name = "SLUICE__TRANSPORTS__ALLOWED_ORIGINS";
+    let both = given().file(file).env(name, "https://b.example, https://c.example");
+    assert_eq!(origins(both.loads()), ["https://b.example", "https://c.example"]);
+
+    let text = given().file(file).env(name, "https://b.example/path").refused();
+    let begins = "bad value for `transports.allowed_origins` in the environment (variable SLUICE__TRANSPORTS__";
+    assert!(text.starts_with(begins), "{text}");
+}
+
+#[test]
+fn unknown_keys_are_refused_with_their_path() {
+    let deep = given().file("[eligibility.clearinghouse]\nmedain_ms = 1\n").refused();
+    assert!(deep.starts_with("unknown key `eligibility.clearinghouse.medain_ms` in DIR/sluice.toml: "), "{deep}");
+    assert!(deep.contains("`median_ms`"), "names what there is: {deep}");
+
+    let top = given().file("data_dri = \"x\"\n").refused();
+    assert!(top.starts_with("unknown key `data_dri` in DIR/sluice.toml: "), "{top}");
+
+    let env = given().env("SLUICE__LIMITS__MAX_DEPHT", "1").refused();
+    let begins = "unknown key `limits.max_depht` in the environment (variable SLUICE__LIMITS__MAX_DEPHT): ";
+    assert!(env.starts_with(begins), "{env}");
+
+    let section = given().file("[limits]\n").env("SLUICE__LIMIT__MAX_DEPTH", "1").refused();
+    assert!(section.starts_with("unknown key `limit` in the environment (variable SLUICE__LIMIT): "), "{section}");
+}
+
+#[test]
+fn bad_values_name_key_and_place() {
+    let cases = [
+        (given().flag("server.listen", "nowhere"), "bad value for `server.listen` from --listen (or SLUICE_LISTEN): "),
+        (given().file("[limits]\nmax_depth = \"deep\"\n"), "bad value for `limits.max_depth` in DIR/sluice.toml: "),
+        (
+            given().file("[limits]\nmax_depth = 0\n"),
+            "bad value for `limits.max_depth` in DIR/sluice.toml: it must be at",
+        ),
+        (given().file("[limits]\nmax_depth = -1\n"), "bad value for `limits.max_depth` in DIR/sluice.toml: "),
+        (
+            given().file("log_retention = \"soon\"\n"),
+            "bad value for `log_retention` in DIR/sluice.toml: expected a length",
+        ),
+        (given().file("[auth]\nmode = \"jwks_file\"\n"), "bad value for `auth.mode` in DIR/sluice.toml: the mode"),
+        (given().file("[auth]\nmode = \"none\"\n"), "bad value for `auth.mode` in DIR/sluice.toml: "),
+        (
+            given().file("[transports]\nping_interval_ms = 0\n"),
+            "bad value for `transports.ping_interval_ms` in DIR/sluice.toml: ",
+        ),
+        (given().file("limits = 3\n"), "bad value for `limits` in DIR/sluice.toml: "),
+        (
+            given().env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__NEVER_SHARE", "2"),
+            "bad value for `eligibility.clearinghouse.never_share` in the environment (variable SLUICE__",
+        ),
+        (
+            given().file("[eligibility.clearinghouse]\np95_ms = 1\n"),
+            "bad value for `eligibility.clearinghouse.p95_ms` in DIR/sluice.toml: it must be at least `median_ms`",
+        ),
+    ];
+    for (given, begins) in cases {
+        let text = given.refused();
+        assert!(text.starts_with(begins), "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let absent = Sources { file: Some("no/such/file.toml".into()), ..Sources::default() };
+    let text = Config::load(&absent).unwrap_err().to_string();
+    assert!(text.starts_with("the configuration file no/such/file.toml cannot be read: No such file"), "{text}");
+
+    let torn = given().file("[server\nlisten = 1\n").refused();
+    assert!(torn.starts_with("the configuration file DIR/sluice.toml cannot be read: "), "{torn}");
+    assert!(torn.contains("line 1"), "{torn}");
+}
+
+const EXAMPLE: &str = include_str!("../../sluice.example.toml");
+
+#[test]
+fn the_example_loads_and_holds_the_defaults() {
+    assert_eq!(given().file(EXAMPLE).loads(), Config::default());
+}
+
+#[test]
+fn the_example_and_the_docs_name_every_key_and_no_other() {
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let example = given().file(&uncommented);
+    assert_eq!(leaves(&merge(&example.sources).unwrap().cache, ""), keys_under(""));
+
+    let docs = include_str!("../../docs/configuration.md");
+    let documented = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).map(str::to_owned);
+    assert_eq!(documented.collect::<BTreeSet<_>>(), keys_under(""));
+}
+
+/// `name = …`, as against prose.
+fn is_setting(line: &str) -> bool {
+    line.split_once(" = ")
+        .is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()))
+}
+
+/// The paths of all values in a file.
+fn leaves(value: &Value, path: &str) -> BTreeSet<String> {
+    match &value.kind {
+        ValueKind::Table(table) => table.iter().flat_map(|(name, value)| leaves(value, &join(path, name))).collect(),
+        _ => BTreeSet::from([path.to_owned()]),
+    }
+}
+
+/// All keys that there are: a section names its keys where it refuses one.
+fn keys_under(section: &str) -> BTreeSet<String> {
+    let unknown = join(section, "no_such_key");
+    match Config::load(&given().env(&variable(&unknown), "").sources) {
+        Err(ConfigError::UnknownKey { key, hint, .. }) if key == unknown => {
+            hint.split('`').skip(1).step_by(2).flat_map(|name| keys_under(&join(section, name))).collect()
+        }
+        _ => BTreeSet::from([section.to_owned()]),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.into() } else { format!("{path}.{name}") }
+}

@@ -1,0 +1,215 @@
+//! The sections of the file, a struct each, with their defaults. A doc comment here says what a key means; so does
+//! `sluice.example.toml`, for those who do not read Rust.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use serde::Deserialize;
+
+use super::Period;
+use crate::transports::TransportConfig;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the database, the audit trail and the keys are.
+    pub data_dir: PathBuf,
+    /// How long events can be resumed from.
+    pub log_retention: Period,
+    pub server: Server,
+    pub transports: TransportConfig,
+    pub limits: Limits,
+    pub auth: Auth,
+    pub eligibility: Eligibility,
+    pub demo: Demo,
+    pub telemetry: Telemetry,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: ".sluice".into(),
+            log_retention: Period::hours(7 * 24),
+            server: Server::default(),
+            transports: TransportConfig::default(),
+            limits: Limits::default(),
+            auth: Auth::default(),
+            eligibility: Eligibility::default(),
+            demo: Demo::default(),
+            telemetry: Telemetry::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Whether demo people exist and have tokens: only where Sluice signs tokens itself.
+    pub fn has_demo_people(&self) -> bool {
+        self.demo.enabled && self.auth.mode == AuthMode::Embedded
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Written once connections are accepted.
+    pub ready_file: Option<PathBuf>,
+    /// How long open connections and background tasks have to end after SIGTERM.
+    pub drain_seconds: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 4000).into(), ready_file: None, drain_seconds: 10 }
+    }
+}
+
+/// What one GraphQL request may be at most, on every transport.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    pub max_depth: usize,
+    pub max_aliases: usize,
+    pub max_tokens: usize,
+    pub max_complexity: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_depth: 10, max_aliases: 15, max_tokens: 1000, max_complexity: 1000 }
+    }
+}
+
+/// Whose tokens are believed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    pub mode: AuthMode,
+    /// The public keys of the issuer, as a JSON Web Key Set (RFC 7517); for the mode `jwks_file`.
+    pub jwks_file: Option<PathBuf>,
+    /// What `iss` must be.
+    pub issuer: String,
+    /// What `aud` must hold.
+    pub audience: String,
+    /// How far clocks may be apart at `exp` and `nbf`.
+    pub leeway_seconds: u64,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            mode: AuthMode::Embedded,
+            jwks_file: None,
+            issuer: "sluice".into(),
+            audience: "sluice".into(),
+            leeway_seconds: 5,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMode {
+    /// Sluice generates a key in its data directory and signs tokens itself.
+    Embedded,
+    /// An identity provider signs; its public keys are in a file.
+    JwksFile,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Eligibility {
+    /// When a check without an answer is given up, counted from its acknowledgement.
+    pub deadline_seconds: u64,
+    /// How many checks are with the clearinghouse at once; more wait in order.
+    pub max_in_flight: usize,
+    pub clearinghouse: Clearinghouse,
+}
+
+impl Default for Eligibility {
+    fn default() -> Self {
+        Self { deadline_seconds: 120, max_in_flight: 50, clearinghouse: Clearinghouse::default() }
+    }
+}
+
+/// The simulated clearinghouse.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clearinghouse {
+    pub latency: Latency,
+    /// Half of the realistic answers take less.
+    pub median_ms: u64,
+    /// 95 of 100 realistic answers take less.
+    pub p95_ms: u64,
+    /// The share of realistic questions that never get an answer, 0 to 1.
+    pub never_share: f64,
+    /// What every answer takes with the latency `fixed`.
+    pub fixed_ms: u64,
+    /// Makes the realistic latencies the same in every run.
+    pub seed: Option<u64>,
+}
+
+impl Default for Clearinghouse {
+    fn default() -> Self {
+        Self {
+            latency: Latency::Realistic,
+            median_ms: 2_000,
+            p95_ms: 10_000,
+            never_share: 0.01,
+            fixed_ms: 10_000,
+            seed: None,
+        }
+    }
+}
+
+/// How long the simulated clearinghouse takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Latency {
+    /// As people know it from life: log-normal by `median_ms` and `p95_ms`.
+    Realistic,
+    /// Answers at once.
+    None,
+    /// `fixed_ms`, always.
+    Fixed,
+}
+
+/// The demo people, and the relationships between them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Demo {
+    pub enabled: bool,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    pub log_format: LogFormat,
+    /// Levels by target, in the syntax of tracing-subscriber's `EnvFilter`.
+    pub log_filter: String,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { log_format: LogFormat::Text, log_filter: "info".into() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object per line, for machines.
+    Json,
+}

@@ -1,0 +1,106 @@
+//! The one way in, for every transport: tokens, the graph, the engine.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use sluice_resolvers::{Graph, OperationType as Kind, RawRequest};
+use sluice_schema::{channel::ChannelPattern, error::ClientError, position::Cursor, viewer::Viewer};
+use sluice_subscriptions::{
+    deliver::Subscriber,
+    engine::{Engine, Handle, Start, Subscribe},
+    render::JsonProjection,
+};
+
+use crate::{
+    auth::Verifier,
+    transports::{Answer, Gate, GraphqlRequest, OperationType, Polled, Subscription, Transport},
+};
+
+/// The gate of a running gateway.
+pub(crate) struct Gateway {
+    pub(crate) verifier: Verifier,
+    pub(crate) graph: Graph,
+    pub(crate) engine: Engine,
+}
+
+/// A subscription of the engine, as transports hold it.
+struct Running(Handle);
+
+impl Subscription for Running {
+    fn place(&self) -> Option<Cursor> {
+        Some(self.0.place())
+    }
+}
+
+impl From<GraphqlRequest> for RawRequest {
+    fn from(request: GraphqlRequest) -> Self {
+        let GraphqlRequest { query, operation_name, variables, extensions: _ } = request;
+        Self { query, operation_name, variables: variables.unwrap_or_default() }
+    }
+}
+
+/// The transport's name in the audit trail.
+fn name(via: Transport) -> &'static str {
+    match via {
+        Transport::Http => "http",
+        Transport::GraphqlWs => "graphql-ws",
+        Transport::LongPoll => "long-poll",
+    }
+}
+
+#[async_trait]
+impl Gate for Gateway {
+    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
+        self.verifier.verify(token)
+    }
+
+    fn operation_type(&self, request: &GraphqlRequest) -> Result<OperationType, ClientError> {
+        self.graph.operation_type(request.clone().into()).map(|kind| match kind {
+            Kind::Query => OperationType::Query,
+            Kind::Mutation => OperationType::Mutation,
+            Kind::Subscription => OperationType::Subscription,
+        })
+    }
+
+    async fn execute(&self, viewer: &Viewer, request: GraphqlRequest, via: Transport) -> Answer {
+        let answer = self.graph.execute(Arc::new(viewer.clone()), request.into(), name(via)).await;
+        Answer { body: answer.body, executed: answer.executed }
+    }
+
+    async fn subscribe(
+        &self,
+        viewer: &Viewer,
+        request: GraphqlRequest,
+        via: Transport,
+        subscriber: Arc<dyn Subscriber>,
+    ) -> Result<Box<dyn Subscription>, Vec<Value>> {
+        let viewer = Arc::new(viewer.clone());
+        let handle = self.graph.subscribe(viewer, request.into(), name(via), subscriber).await?;
+        Ok(Box::new(Running(handle)))
+    }
+
+    async fn poll(
+        &self,
+        viewer: &Viewer,
+        pattern: ChannelPattern,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Polled, ClientError> {
+        let viewer = Arc::new(viewer.clone());
+        let make = |subscriber| Subscribe {
+            viewer,
+            pattern,
+            projection: Arc::new(JsonProjection),
+            start: after.map_or(Start::Live, Start::After),
+            subscriber,
+            transport: name(Transport::LongPoll),
+        };
+        let polled = self.engine.poll(wait, make).await?;
+        Ok(Polled { events: polled.events, cursor: polled.cursor })
+    }
+
+    fn progress(&self) -> Cursor {
+        self.engine.cursor(self.engine.place())
+    }
+}

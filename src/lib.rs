@@ -1,0 +1,12 @@
+//! The process: wire protocols, tokens and what starts and stops them.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+mod gate;
+pub mod health;
+pub mod ready;
+pub mod shutdown;
+pub mod telemetry;
+pub mod transports;

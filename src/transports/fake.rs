@@ -1,0 +1,182 @@
+//! A gate for tests: it answers by the words of the query, and tells the test what it was asked.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use sluice_schema::{
+    channel::ChannelPattern,
+    error::{ClientError, Code},
+    position::{Cursor, Epoch, ReadVector},
+    viewer::{PurposeOfUse, Viewer},
+};
+use sluice_subscriptions::deliver::Subscriber;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Answer, Gate, GraphqlRequest, OperationType, Polled, Subscription, Transport, TransportConfig, tracked_router,
+};
+
+/// What the gate was asked.
+pub(super) enum Asked {
+    Subscribed(Arc<dyn Subscriber>),
+    Unsubscribed,
+    Executing,
+    Executed,
+    PollDropped,
+}
+
+pub(super) struct FakeGate {
+    asked: mpsc::UnboundedSender<Asked>,
+    /// Lets a query or mutation with `slow` in it finish.
+    pub(super) release: Notify,
+    pub(super) progress: Mutex<ReadVector>,
+}
+
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) gate: Arc<FakeGate>,
+    pub(super) drain: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    pub(super) asked: mpsc::UnboundedReceiver<Asked>,
+}
+
+impl Server {
+    pub(super) async fn start(config: TransportConfig) -> Self {
+        let (sender, asked) = mpsc::unbounded_channel();
+        let gate = FakeGate { asked: sender, release: Notify::new(), progress: Mutex::new(ReadVector(vec![7])) };
+        let (gate, drain) = (Arc::new(gate), CancellationToken::new());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tasks = TaskTracker::new();
+        let routes = tracked_router(gate.clone(), config, drain.clone(), tasks.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { address, gate, drain, tasks, asked }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The subscriber of the next subscription.
+    pub(super) async fn subscriber(&mut self) -> Arc<dyn Subscriber> {
+        match self.asked.recv().await {
+            Some(Asked::Subscribed(subscriber)) => subscriber,
+            _ => panic!("a subscription was expected"),
+        }
+    }
+}
+
+struct Told(mpsc::UnboundedSender<Asked>, Option<Asked>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.1.take().map(|asked| self.0.send(asked));
+    }
+}
+
+struct Live(#[expect(dead_code, reason = "held for its drop")] Told, ReadVector);
+
+impl Subscription for Live {
+    fn place(&self) -> Option<Cursor> {
+        Some(cursor(&self.1))
+    }
+}
+
+pub(super) fn cursor(vector: &ReadVector) -> Cursor {
+    Cursor { epoch: Epoch(1), vector: vector.clone() }
+}
+
+#[async_trait]
+impl Gate for FakeGate {
+    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
+        let lasts = match token {
+            "nora" => SignedDuration::from_hours(1),
+            "brief" => SignedDuration::from_millis(200),
+            "away" => return Err(ClientError::unavailable()),
+            _ => return Err(ClientError::new(Code::Unauthenticated, "no")),
+        };
+        let (tenant, user) = ("north".parse().unwrap(), "nora".parse().unwrap());
+        Ok(Viewer { tenant, user, purpose: PurposeOfUse::Treatment, expires: Timestamp::now() + lasts })
+    }
+
+    fn operation_type(&self, request: &GraphqlRequest) -> Result<OperationType, ClientError> {
+        match request.query.split(' ').next() {
+            Some("query") => Ok(OperationType::Query),
+            Some("mutation") => Ok(OperationType::Mutation),
+            Some("subscription") => Ok(OperationType::Subscription),
+            _ => Err(ClientError::new(Code::ParseFailed, "not GraphQL")),
+        }
+    }
+
+    async fn execute(&self, _: &Viewer, request: GraphqlRequest, _: Transport) -> Answer {
+        let _ = self.asked.send(Asked::Executing);
+        if request.query.contains("panic") {
+            panic!("as asked for");
+        }
+        if request.query.contains("slow") {
+            self.release.notified().await;
+        }
+        let _ = self.asked.send(Asked::Executed);
+        if request.query.contains("invalid") {
+            return Answer { body: r#"{"errors":[{"message":"no such field"}]}"#.into(), executed: false };
+        }
+        let variables = request.variables.unwrap_or_default();
+        Answer { body: json!({ "data": { "echo": variables } }).to_string().into(), executed: true }
+    }
+
+    async fn subscribe(
+        &self,
+        _: &Viewer,
+        request: GraphqlRequest,
+        _: Transport,
+        subscriber: Arc<dyn Subscriber>,
+    ) -> Result<Box<dyn Subscription>, Vec<Value>> {
+        if request.query.contains("denied") {
+            return Err(vec![ClientError::not_found().to_graphql()]);
+        }
+        let _ = self.asked.send(Asked::Subscribed(subscriber));
+        if request.query.contains("slow") {
+            let _told = Told(self.asked.clone(), Some(Asked::Unsubscribed));
+            self.release.notified().await;
+        }
+        let place = if request.query.contains("behind") { vec![1] } else { vec![u64::MAX] };
+        Ok(Box::new(Live(Told(self.asked.clone(), Some(Asked::Unsubscribed)), ReadVector(place))))
+    }
+
+    async fn poll(
+        &self,
+        _: &Viewer,
+        pattern: ChannelPattern,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Polled, ClientError> {
+        if after.is_some_and(|after| after.epoch != Epoch(1)) {
+            return Err(ClientError::new(Code::CursorExpired, "gone").with("earliest", "x"));
+        }
+        let events = match pattern.as_str() {
+            "/away" => return Err(ClientError::unavailable()),
+            "/unknown" => return Err(ClientError::not_found()),
+            "/hang" => {
+                let _told = Told(self.asked.clone(), Some(Asked::PollDropped));
+                let _ = self.asked.send(Asked::Executing);
+                std::future::pending().await
+            }
+            "/wait" => vec![Bytes::from(json!({ "wait": wait.as_secs() }).to_string())],
+            "/quiet" => Vec::new(),
+            _ => vec![Bytes::from_static(br#"{"n":1}"#), Bytes::from_static(br#"{"n":2}"#)],
+        };
+        Ok(Polled { events, cursor: self.progress() })
+    }
+
+    fn progress(&self) -> Cursor {
+        cursor(&self.progress.lock().unwrap())
+    }
+}

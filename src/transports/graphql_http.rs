@@ -1,0 +1,105 @@
+//! GraphQL over HTTP (graphql.github.io/graphql-over-http), by POST. There is no GET: a query in a URL would be logged on
+//! its way.
+
+use std::sync::Arc;
+
+use axum::{
+    body::to_bytes,
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use sluice_schema::{
+    error::{ClientError, Code},
+    viewer::Viewer,
+};
+
+use super::{
+    Answer, GraphqlRequest, OperationType, Transport, bearer,
+    negotiate::{Media, is_json},
+    router::Context,
+    status::{error_body, http_status, respond},
+};
+
+/// Why a request gets no answer from the schema.
+struct Refused {
+    status: StatusCode,
+    error: ClientError,
+}
+
+impl From<ClientError> for Refused {
+    fn from(error: ClientError) -> Self {
+        Self { status: http_status(error.code), error }
+    }
+}
+
+fn refused(status: StatusCode, text: impl Into<std::borrow::Cow<'static, str>>) -> Refused {
+    Refused { status, error: ClientError::new(Code::BadRequest, text) }
+}
+
+pub(super) async fn post(State(context): State<Arc<Context>>, request: Request) -> Response {
+    let media = Media::accepted(request.headers());
+    // Nobody can be answered in a type that is not accepted; the error goes out in the common one.
+    let spoken = media.unwrap_or(Media::Json);
+    let answered = match media {
+        Some(_) => answer(&context, request, spoken).await,
+        None => Err(refused(
+            StatusCode::NOT_ACCEPTABLE,
+            "Answers are `application/graphql-response+json` or `application/json`: accept one of them.",
+        )),
+    };
+    answered.unwrap_or_else(|Refused { status, error }| respond(status, spoken.content_type(), error_body(&error)))
+}
+
+async fn answer(context: &Context, request: Request, media: Media) -> Result<Response, Refused> {
+    if !is_json(request.headers()) {
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be `Content-Type: application/json`."));
+    }
+    let viewer = bearer::authenticate(&*context.gate, request.headers())?;
+    let request = read(request, context.config.max_body_bytes).await?;
+    match context.gate.operation_type(&request) {
+        Err(error) => Ok(not_executed(media, http_status(error.code), error_body(&error))),
+        Ok(OperationType::Subscription) => Err(refused(
+            StatusCode::BAD_REQUEST,
+            "A subscription needs a WebSocket: connect to /graphql with the subprotocol `graphql-transport-ws`.",
+        )),
+        Ok(operation) => execute(context, viewer, request, operation).await.map(|answer| executed(media, answer)),
+    }
+}
+
+/// A mutation runs to its end even if the client goes away meanwhile; a query does not.
+async fn execute(
+    context: &Context,
+    viewer: Viewer,
+    request: GraphqlRequest,
+    operation: OperationType,
+) -> Result<Answer, Refused> {
+    if operation != OperationType::Mutation {
+        return Ok(context.gate.execute(&viewer, request, Transport::Http).await);
+    }
+    let gate = Arc::clone(&context.gate);
+    let running = context.tasks.spawn(async move { gate.execute(&viewer, request, Transport::Http).await });
+    running.await.map_err(|_| ClientError::new(Code::Internal, "A fault of ours; it is unknown what was done.").into())
+}
+
+fn executed(media: Media, answer: Answer) -> Response {
+    if answer.executed {
+        respond(StatusCode::OK, media.content_type(), answer.body)
+    } else {
+        not_executed(media, StatusCode::BAD_REQUEST, answer.body)
+    }
+}
+
+/// With `application/json` a well-formed request is answered with 200, whatever became of it (section 6.4.1).
+fn not_executed(media: Media, status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    let is_old = media == Media::Json && status == StatusCode::BAD_REQUEST;
+    respond(if is_old { StatusCode::OK } else { status }, media.content_type(), body)
+}
+
+async fn read(request: Request, limit: usize) -> Result<GraphqlRequest, Refused> {
+    // The other error is a client that went away, and that sees no answer.
+    let body = to_bytes(request.into_body(), limit)
+        .await
+        .map_err(|_| refused(StatusCode::PAYLOAD_TOO_LARGE, format!("The body may have {limit} bytes at most.")))?;
+    GraphqlRequest::parse(&body).map_err(|text| refused(StatusCode::BAD_REQUEST, text))
+}

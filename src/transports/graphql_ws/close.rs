@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+/// The longest reason that fits a close frame: 125 bytes less the code (RFC 6455, section 5.5).
+const MAX_REASON: usize = 123;
+
+/// How a socket is closed. The 4xxx codes and their texts are PROTOCOL.md's. What the reference client does with them: it
+/// connects again after 1001, 1013, 4403 and 4408, and gives up after the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Close {
+    pub(super) code: u16,
+    reason: String,
+    /// Whether what is queued already is sent before.
+    pub(super) after_queue: bool,
+}
+
+impl Close {
+    fn new(code: u16, reason: impl Into<String>) -> Self {
+        let mut reason = reason.into();
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        Self { code, reason, after_queue: false }
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    pub(super) fn going_away(retry: Duration) -> Self {
+        let reason = format!("Going away: connect again in {} ms and resume with your last cursor", retry.as_millis());
+        Self { after_queue: true, ..Self::new(1001, reason) }
+    }
+
+    pub(super) fn silent() -> Self {
+        Self::new(1001, "No answer to pings: connect again and resume with your last cursor")
+    }
+
+    pub(super) fn lagging() -> Self {
+        Self::new(1013, "Too slow: what waited for you was dropped; connect again and resume with your last cursor")
+    }
+
+    pub(super) fn unavailable() -> Self {
+        Self::new(1013, "A part of the service is away: connect again shortly")
+    }
+
+    pub(super) fn invalid(what: &str) -> Self {
+        Self::new(4400, format!("Invalid message: {what}"))
+    }
+
+    pub(super) fn too_big(limit: usize) -> Self {
+        Self::invalid(&format!("it may have {limit} bytes at most"))
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Self::new(4401, "Unauthorized")
+    }
+
+    pub(super) fn forbidden() -> Self {
+        Self::new(4403, "Forbidden: a valid token is needed as `authorization` in the payload of connection_init")
+    }
+
+    pub(super) fn expired() -> Self {
+        Self::new(
+            4403,
+            "Forbidden: the token has expired; connect again with a new one and resume with your last cursor",
+        )
+    }
+
+    pub(super) fn subprotocol() -> Self {
+        Self::new(4406, "Subprotocol not acceptable: use graphql-transport-ws")
+    }
+
+    pub(super) fn init_timeout() -> Self {
+        Self::new(4408, "Connection initialisation timeout")
+    }
+
+    pub(super) fn duplicate(id: &str) -> Self {
+        // The id comes before the words, and may be long: the words must not be cut off.
+        let (before, after) = ("Subscriber for ", " already exists");
+        let id = &id[..id.floor_char_boundary(MAX_REASON - before.len() - after.len())];
+        Self::new(4409, format!("{before}{id}{after}"))
+    }
+
+    pub(super) fn too_many_inits() -> Self {
+        Self::new(4429, "Too many initialisation requests")
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(4500, "Internal server error")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_fits_its_frame_and_stays_text() {
+        let all = [
+            Close::going_away(Duration::MAX),
+            Close::silent(),
+            Close::lagging(),
+            Close::unavailable(),
+            Close::too_big(usize::MAX),
+            Close::forbidden(),
+            Close::expired(),
+            Close::subprotocol(),
+        ];
+        for close in all {
+            assert!(close.reason.len() < MAX_REASON, "{close:?} is cut");
+        }
+        let close = Close::duplicate(&"é".repeat(200));
+        assert!(close.reason.len() <= MAX_REASON);
+        assert!(close.reason.ends_with("é already exists"));
+        assert!(Close::invalid(&"é".repeat(200)).reason.len() <= MAX_REASON);
+    }
+}

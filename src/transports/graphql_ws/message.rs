@@ -1,0 +1,130 @@
+//! The messages as text: what a client may send, and what it is sent.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use sluice_schema::position::Cursor;
+
+use super::super::{GraphqlRequest, bearer, config::TransportConfig};
+
+/// The longest operation id, in bytes. The protocol sets no bound; clients use UUIDs.
+const MAX_ID: usize = 1024;
+
+/// A message from a client.
+#[derive(Debug)]
+pub(super) enum ClientMessage<'a> {
+    /// With the token, if there is one. Nothing else of its payload is read.
+    ConnectionInit(Option<String>),
+    /// With its payload, which is sent back as it is.
+    Ping(Option<&'a RawValue>),
+    Pong,
+    Subscribe {
+        id: String,
+        request: GraphqlRequest,
+    },
+    Complete {
+        id: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    id: Option<String>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct InitPayload {
+    #[serde(alias = "Authorization")]
+    authorization: Option<Value>,
+}
+
+/// Reads a message. The error says what is wrong, and repeats nothing of it: it goes into a close reason.
+pub(super) fn parse(text: &str) -> Result<ClientMessage<'_>, &'static str> {
+    if !is_object(text) {
+        return Err("it must be a JSON object");
+    }
+    let wire: Wire<'_> = serde_json::from_str(text)
+        .map_err(|_| "it must be JSON with `type` (a string), `id` (a string) and `payload` (an object)")?;
+    if wire.payload.is_some_and(|payload| !is_object(payload.get())) {
+        return Err("`payload` must be an object");
+    }
+    match &*wire.kind {
+        "connection_init" => token(wire.payload).map(ClientMessage::ConnectionInit),
+        "ping" => Ok(ClientMessage::Ping(wire.payload)),
+        "pong" => Ok(ClientMessage::Pong),
+        "subscribe" => Ok(ClientMessage::Subscribe { id: id(wire.id)?, request: request(wire.payload)? }),
+        "complete" => Ok(ClientMessage::Complete { id: id(wire.id)? }),
+        _ => Err("its `type` is not one that a client sends"),
+    }
+}
+
+/// The derived readers would take an array as the fields in order.
+fn is_object(json: &str) -> bool {
+    json.trim_ascii_start().starts_with('{')
+}
+
+fn id(id: Option<String>) -> Result<String, &'static str> {
+    match id {
+        Some(id) if id.len() > MAX_ID => Err("its `id` is too long"),
+        Some(id) if !id.is_empty() => Ok(id),
+        _ => Err("it needs an `id`, a string that is not empty"),
+    }
+}
+
+fn request(payload: Option<&RawValue>) -> Result<GraphqlRequest, &'static str> {
+    let payload = payload.ok_or("`subscribe` needs a `payload` with `query`")?;
+    GraphqlRequest::parse(payload.get().as_bytes())
+}
+
+fn token(payload: Option<&RawValue>) -> Result<Option<String>, &'static str> {
+    let Some(payload) = payload else { return Ok(None) };
+    let payload: InitPayload = serde_json::from_str(payload.get())
+        .map_err(|_| "the payload of `connection_init` must be an object with one `authorization`")?;
+    Ok(payload.authorization.as_ref().and_then(Value::as_str).and_then(bearer::token).map(str::to_owned))
+}
+
+/// The start of every `next` of one operation; the payload and `}` follow.
+pub(super) fn next_head(id: &str) -> String {
+    format!(r#"{{"id":{},"type":"next","payload":"#, json!(id))
+}
+
+pub(super) fn next(head: &str, payload: &str) -> String {
+    [head, payload, "}"].concat()
+}
+
+/// `errors` is a JSON array.
+pub(super) fn error(id: &str, errors: &str) -> String {
+    format!(r#"{{"id":{},"type":"error","payload":{errors}}}"#, json!(id))
+}
+
+pub(super) fn complete(id: &str) -> String {
+    format!(r#"{{"id":{},"type":"complete"}}"#, json!(id))
+}
+
+pub(super) fn pong(payload: Option<&RawValue>) -> String {
+    match payload {
+        Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
+        None => r#"{"type":"pong"}"#.to_owned(),
+    }
+}
+
+/// With how far the engine is, where that may be told.
+pub(super) fn ping(cursor: Option<&Cursor>) -> String {
+    match cursor {
+        Some(cursor) => format!(r#"{{"type":"ping","payload":{{"cursor":"{cursor}"}}}}"#),
+        None => r#"{"type":"ping"}"#.to_owned(),
+    }
+}
+
+/// `connection_ack`, with advice for reconnecting: a random delay between nothing and `baseMs`, doubled by every failure
+/// in a row up to `capMs`.
+pub(in super::super) fn acknowledgement(config: &TransportConfig) -> String {
+    let (base, cap) = (config.retry_base.as_millis() as u64, config.retry_cap.as_millis() as u64);
+    let advice = json!({ "baseMs": base, "capMs": cap, "jitter": "full" });
+    json!({ "type": "connection_ack", "payload": { "advice": advice } }).to_string()
+}

@@ -1,0 +1,178 @@
+//! What one client asked for and is under way.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sluice_schema::{
+    error::{ClientError, Code},
+    position::Cursor,
+    viewer::Viewer,
+};
+use tokio::{sync::Semaphore, task::AbortHandle};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    super::{Gate, GraphqlRequest, OperationType, Subscription, Transport, router::Context},
+    outbox::{Feed, Outbox, Outgoing},
+    protocol::{Delivery, Operation},
+};
+
+/// The operations of one socket. Results go into the outbox; a subscription that runs holds no task here.
+pub(super) struct Operations {
+    gate: Arc<dyn Gate>,
+    outbox: Arc<Outbox>,
+    tasks: TaskTracker,
+    permits: Semaphore,
+    running: Mutex<HashMap<u64, Running>>,
+}
+
+/// Dropping it ends the operation, a mutation excepted: that is never cut off half-way.
+struct Running {
+    wanted: Arc<AtomicBool>,
+    abort: Option<AbortHandle>,
+    kind: Kind,
+}
+
+enum Kind {
+    Execution,
+    Starting,
+    Live(Box<dyn Subscription>),
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.wanted.store(false, Ordering::Release);
+        if let Some(abort) = &self.abort {
+            abort.abort();
+        }
+    }
+}
+
+impl Operations {
+    /// At most `max_concurrency` executions and starts run at once.
+    pub(super) fn new(context: &Context, outbox: Arc<Outbox>) -> Self {
+        let concurrency = context.config.max_concurrency.min(Semaphore::MAX_PERMITS);
+        Self {
+            gate: Arc::clone(&context.gate),
+            outbox,
+            tasks: context.tasks.clone(),
+            permits: Semaphore::new(concurrency),
+            running: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn start(self: &Arc<Self>, viewer: Arc<Viewer>, operation: Operation, request: GraphqlRequest) {
+        let kind = match self.gate.operation_type(&request) {
+            Ok(kind) => kind,
+            Err(error) => return self.deliver(Delivery::Refused(operation, vec![error.to_graphql()])),
+        };
+        let wanted = Arc::new(AtomicBool::new(true));
+        // Held until the entry is there: the task may be quick.
+        let mut running = self.lock();
+        let number = operation.number;
+        let job = Job { operations: Arc::clone(self), viewer, operation, request, wanted: Arc::clone(&wanted) };
+        let task = self.tasks.spawn(job.run(kind));
+        let abort = (kind != OperationType::Mutation).then(|| task.abort_handle());
+        let kind = if kind == OperationType::Subscription { Kind::Starting } else { Kind::Execution };
+        running.insert(number, Running { wanted, abort, kind });
+    }
+
+    pub(super) fn stop(&self, operation: &Operation) {
+        // Bound, so that it is dropped after the lock is given back.
+        let stopped = self.lock().remove(&operation.number);
+        drop(stopped);
+    }
+
+    pub(super) fn stop_all(&self) {
+        let stopped = std::mem::take(&mut *self.lock());
+        drop(stopped);
+    }
+
+    /// Whether every subscription was handed all there is up to `progress`.
+    pub(super) fn all_reached(&self, progress: &Cursor) -> bool {
+        self.lock().values().all(|running| match &running.kind {
+            Kind::Execution => true,
+            Kind::Starting => false,
+            Kind::Live(live) => {
+                live.place().is_some_and(|place| place.epoch == progress.epoch && place.vector.covers(&progress.vector))
+            }
+        })
+    }
+
+    /// Keeps the subscription, unless it was stopped while it started.
+    fn keep(&self, number: u64, live: Box<dyn Subscription>) {
+        let unwanted = match self.lock().get_mut(&number) {
+            Some(running) => {
+                running.kind = Kind::Live(live);
+                running.abort = None;
+                None
+            }
+            None => Some(live),
+        };
+        drop(unwanted);
+    }
+
+    fn deliver(&self, delivery: Delivery) {
+        // A queue that takes no more belongs to a client that is told to resume.
+        let _ = self.outbox.push(Outgoing::Delivery(delivery));
+    }
+}
+
+struct Job {
+    operations: Arc<Operations>,
+    viewer: Arc<Viewer>,
+    operation: Operation,
+    request: GraphqlRequest,
+    wanted: Arc<AtomicBool>,
+}
+
+impl Job {
+    async fn run(self, kind: OperationType) {
+        let _fault = Fault { operations: Arc::clone(&self.operations), operation: self.operation.clone() };
+        let operations = Arc::clone(&self.operations);
+        let Ok(_permit) = operations.permits.acquire().await else { return };
+        if !self.wanted.load(Ordering::Acquire) {
+            return;
+        }
+        match kind {
+            OperationType::Subscription => self.subscribe().await,
+            OperationType::Query | OperationType::Mutation => {
+                let answer = operations.gate.execute(&self.viewer, self.request, Transport::GraphqlWs).await;
+                operations.deliver(Delivery::Answer(self.operation, answer));
+            }
+        }
+    }
+
+    async fn subscribe(self) {
+        let Self { operations, viewer, operation, request, wanted } = self;
+        let feed = Feed { outbox: Arc::clone(&operations.outbox), operation: operation.clone(), wanted };
+        match operations.gate.subscribe(&viewer, request, Transport::GraphqlWs, Arc::new(feed)).await {
+            Ok(live) => operations.keep(operation.number, live),
+            Err(errors) => operations.deliver(Delivery::Refused(operation, errors)),
+        }
+    }
+}
+
+/// Answers an operation whose task panicked; the other operations go on.
+struct Fault {
+    operations: Arc<Operations>,
+    operation: Operation,
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = ClientError::new(Code::Internal, "A fault of ours; it is unknown what was done.");
+            self.operations.deliver(Delivery::Refused(self.operation.clone(), vec![error.to_graphql()]));
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The state machine of one socket. It does no IO: what happened goes in, what to do comes out. Everything that is sent
+//! passes through it, so it alone decides whether an operation's result still goes out.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde_json::{Value, value::RawValue};
+use sluice_schema::error::{ClientError, Code};
+
+use super::{
+    super::{Answer, GraphqlRequest},
+    close::Close,
+    message::{self, ClientMessage},
+};
+
+/// One use of an operation id. An id may be used again once its operation has ended; the number tells the uses apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Operation {
+    pub(super) number: u64,
+    pub(super) id: Arc<str>,
+    head: Arc<str>,
+}
+
+/// What happened, other than results of operations.
+#[derive(Debug)]
+pub(super) enum Input<'a> {
+    Text(&'a str),
+    Binary,
+    /// Bytes that are no message, or one past all bounds.
+    Unreadable,
+    /// A ping or pong of WebSocket's own.
+    Heard,
+    InitTimeout,
+    /// The answer to [`Action::Authenticate`].
+    Authenticated(Result<(), Code>),
+    TokenExpired,
+    PingDue,
+    /// The outgoing queue is over its bound.
+    Lagging,
+    /// The server is about to stop; the client is to come back after `retry`.
+    Drain {
+        retry: Duration,
+    },
+}
+
+/// What comes out of an operation. It may be late: the operation may be over, and its id used anew.
+#[derive(Debug, Clone)]
+pub(super) enum Delivery {
+    /// One event, a GraphQL response.
+    Next(Operation, Bytes),
+    /// The subscription is over.
+    End(Operation, Option<ClientError>),
+    /// The result of a query or mutation.
+    Answer(Operation, Answer),
+    /// It was not begun; GraphQL errors.
+    Refused(Operation, Vec<Value>),
+}
+
+/// What to do, in this order.
+#[derive(Debug)]
+pub(super) enum Action {
+    Send(String),
+    /// Send a ping with how far the engine is.
+    Ping,
+    Authenticate(String),
+    Start(Operation, GraphqlRequest),
+    /// Its results are not wanted any more.
+    Stop(Operation),
+    Close(Close),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) message_bytes: usize,
+    pub(super) operations: usize,
+    pub(super) silent_intervals: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Authenticating,
+    Ready,
+    /// What is queued still goes out.
+    Draining,
+    Closed,
+}
+
+pub(super) struct Protocol {
+    state: State,
+    acknowledgement: String,
+    limits: Limits,
+    operations: HashMap<Arc<str>, u64>,
+    last_number: u64,
+    heard: bool,
+    silent_intervals: u32,
+}
+
+impl Protocol {
+    /// `acknowledgement` is the `connection_ack` message.
+    pub(super) fn new(limits: Limits, acknowledgement: String) -> Self {
+        Self {
+            state: State::Waiting,
+            acknowledgement,
+            limits,
+            operations: HashMap::new(),
+            last_number: 0,
+            heard: true,
+            silent_intervals: 0,
+        }
+    }
+
+    pub(super) fn handle(&mut self, input: Input<'_>) -> Vec<Action> {
+        if matches!(self.state, State::Draining | State::Closed) {
+            return Vec::new();
+        }
+        match input {
+            Input::Text(text) => self.text(text),
+            Input::Binary => self.close(Close::invalid("it must be text, not binary")),
+            Input::Unreadable => self.close(Close::too_big(self.limits.message_bytes)),
+            Input::Heard => self.heard(),
+            Input::InitTimeout if self.state == State::Waiting => self.close(Close::init_timeout()),
+            Input::InitTimeout => Vec::new(),
+            Input::Authenticated(result) => self.authenticated(result),
+            Input::TokenExpired => self.close(Close::expired()),
+            Input::PingDue => self.ping_due(),
+            Input::Lagging => self.close(Close::lagging()),
+            Input::Drain { retry } => {
+                self.state = State::Draining;
+                vec![Action::Close(Close::going_away(retry))]
+            }
+        }
+    }
+
+    /// Turns a result into frames, unless its operation is over. Called when the frames can be sent at once: what waits
+    /// in a queue meanwhile may still be cancelled.
+    pub(super) fn deliver(&mut self, delivery: Delivery) -> Vec<Action> {
+        let (Delivery::Next(operation, _)
+        | Delivery::End(operation, _)
+        | Delivery::Answer(operation, _)
+        | Delivery::Refused(operation, _)) = &delivery;
+        if self.operations.get(&operation.id) != Some(&operation.number) {
+            return Vec::new();
+        }
+        match delivery {
+            Delivery::Next(operation, payload) => self.next(&operation, &payload),
+            Delivery::End(operation, None) => self.end(operation, None, message::complete),
+            Delivery::End(operation, Some(error)) => self.refuse(operation, &Value::from(vec![error.to_graphql()])),
+            Delivery::Answer(operation, answer) => self.answer(operation, &answer),
+            Delivery::Refused(operation, errors) => self.refuse(operation, &Value::from(errors)),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Vec<Action> {
+        self.heard = true;
+        if text.len() > self.limits.message_bytes {
+            return self.close(Close::too_big(self.limits.message_bytes));
+        }
+        match message::parse(text) {
+            Err(what) => self.close(Close::invalid(what)),
+            Ok(ClientMessage::ConnectionInit(token)) => self.init(token),
+            Ok(ClientMessage::Ping(payload)) => vec![Action::Send(message::pong(payload))],
+            Ok(ClientMessage::Pong) => Vec::new(),
+            Ok(ClientMessage::Subscribe { id, request }) => self.subscribe(id.into(), request),
+            Ok(ClientMessage::Complete { id }) => self.complete(id.into()),
+        }
+    }
+
+    fn init(&mut self, token: Option<String>) -> Vec<Action> {
+        if self.state != State::Waiting {
+            return self.close(Close::too_many_inits());
+        }
+        let Some(token) = token else { return self.close(Close::forbidden()) };
+        self.state = State::Authenticating;
+        vec![Action::Authenticate(token)]
+    }
+
+    fn authenticated(&mut self, result: Result<(), Code>) -> Vec<Action> {
+        match result {
+            _ if self.state != State::Authenticating => Vec::new(),
+            Ok(()) => {
+                self.state = State::Ready;
+                vec![Action::Send(std::mem::take(&mut self.acknowledgement))]
+            }
+            Err(Code::Unavailable) => self.close(Close::unavailable()),
+            Err(_) => self.close(Close::forbidden()),
+        }
+    }
+
+    fn subscribe(&mut self, id: Arc<str>, request: GraphqlRequest) -> Vec<Action> {
+        if self.state != State::Ready {
+            return self.close(Close::unauthorized());
+        }
+        if self.operations.contains_key(&id) {
+            return self.close(Close::duplicate(&id));
+        }
+        if self.operations.len() >= self.limits.operations {
+            let text = format!("At most {} operations may be in flight: end one first.", self.limits.operations);
+            let errors = Value::from(vec![ClientError::new(Code::LimitExceeded, text).to_graphql()]);
+            return vec![Action::Send(message::error(&id, &errors.to_string()))];
+        }
+        self.last_number += 1;
+        self.operations.insert(Arc::clone(&id), self.last_number);
+        let head = message::next_head(&id).into();
+        vec![Action::Start(Operation { number: self.last_number, id, head }, request)]
+    }
+
+    /// Unknown ids are no error: the client's `complete` and ours may cross.
+    fn complete(&mut self, id: Arc<str>) -> Vec<Action> {
+        let Some(number) = self.operations.remove(&id) else { return Vec::new() };
+        vec![Action::Stop(Operation { number, head: Arc::clone(&id), id })]
+    }
+
+    fn heard(&mut self) -> Vec<Action> {
+        self.heard = true;
+        Vec::new()
+    }
+
+    fn ping_due(&mut self) -> Vec<Action> {
+        self.silent_intervals = if std::mem::take(&mut self.heard) { 0 } else { self.silent_intervals + 1 };
+        if self.silent_intervals >= self.limits.silent_intervals {
+            return self.close(Close::silent());
+        }
+        if self.state == State::Ready { vec![Action::Ping] } else { Vec::new() }
+    }
+
+    fn next(&mut self, operation: &Operation, payload: &[u8]) -> Vec<Action> {
+        match std::str::from_utf8(payload) {
+            Ok(payload) => vec![Action::Send(message::next(&operation.head, payload))],
+            Err(_) => self.close(Close::internal()),
+        }
+    }
+
+    /// A request that did not get as far as execution is answered with `error`, any other with `next` and `complete`.
+    fn answer(&mut self, operation: Operation, answer: &Answer) -> Vec<Action> {
+        let Ok(body) = std::str::from_utf8(&answer.body) else { return self.close(Close::internal()) };
+        if answer.executed {
+            let next = message::next(&operation.head, body);
+            return self.end(operation, Some(next), message::complete);
+        }
+        match serde_json::from_str::<NotExecuted<'_>>(body) {
+            Ok(NotExecuted { errors }) => self.end(operation, None, |id| message::error(id, errors.get())),
+            Err(_) => self.close(Close::internal()),
+        }
+    }
+
+    fn refuse(&mut self, operation: Operation, errors: &Value) -> Vec<Action> {
+        self.end(operation, None, |id| message::error(id, &errors.to_string()))
+    }
+
+    fn end(&mut self, operation: Operation, next: Option<String>, last: impl FnOnce(&str) -> String) -> Vec<Action> {
+        self.operations.remove(&operation.id);
+        let last = Action::Send(last(&operation.id));
+        next.map(Action::Send).into_iter().chain([last, Action::Stop(operation)]).collect()
+    }
+
+    fn close(&mut self, close: Close) -> Vec<Action> {
+        self.state = State::Closed;
+        self.operations.clear();
+        vec![Action::Close(close)]
+    }
+}
+
+/// The part of a GraphQL response that matters where nothing was executed.
+#[derive(serde::Deserialize)]
+struct NotExecuted<'a> {
+    #[serde(borrow)]
+    errors: &'a RawValue,
+}

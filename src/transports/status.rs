@@ -1,0 +1,74 @@
+//! Errors over HTTP: the one place where a code becomes a status, and an error a body.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use serde_json::json;
+use sluice_schema::error::{ClientError, Code};
+
+/// The HTTP status (RFC 9110, section 15) that says about the same as `code`.
+pub fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Conflict | Code::IdempotencyConflict => StatusCode::CONFLICT,
+        Code::CursorExpired => StatusCode::GONE,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::ParseFailed
+        | Code::ValidationFailed
+        | Code::BadRequest
+        | Code::InvalidId
+        | Code::InvalidNpi
+        | Code::InvalidDate
+        | Code::InvalidText
+        | Code::UnknownPayer
+        | Code::UnknownServiceType
+        | Code::InvalidIdempotencyKey
+        | Code::InvalidChannel
+        | Code::InvalidPage
+        | Code::MalformedCursor
+        | Code::LimitExceeded => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// `{"errors":[…]}`: a GraphQL response to a request that was not executed, and the shape of errors everywhere else.
+pub(super) fn error_body(error: &ClientError) -> String {
+    json!({ "errors": [error.to_graphql()] }).to_string()
+}
+
+/// The error as an answer of type `application/json`, with the status that fits its code.
+pub(super) fn error_response(error: &ClientError) -> Response {
+    respond(http_status(error.code), "application/json; charset=utf-8", error_body(error))
+}
+
+/// An answer that no cache keeps and no browser guesses the type of. 401 and 503 get the headers that belong to them.
+pub(super) fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    match status {
+        StatusCode::UNAUTHORIZED => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+        _ => None,
+    };
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_the_status_of_an_error() {
+        for code in Code::ALL {
+            let status = http_status(*code);
+            assert!(status.is_client_error() || status.is_server_error(), "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What may this viewer see of this member, now? Nothing is cached: each call asks.
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_schema::{
+    access::{Mask, permissions},
+    ids::MemberId,
+    viewer::{PurposeOfUse, Viewer},
+};
+
+use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError};
+
+/// A member id that no tenant can have (member ids have no `=`): asked about in place of what does not exist, so that a look in
+/// vain costs as many checks as one at what is not yours.
+const NOBODY: &str = "=nobody";
+
+/// Permissions can't be had now. Nothing may be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("access can't be decided now: {0}")]
+pub struct AccessUnavailable(String);
+
+/// Whose view of whom is asked about. No member: what belongs to no member is shown to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question<'a> {
+    pub viewer: &'a Viewer,
+    pub member: Option<&'a MemberId>,
+}
+
+/// The answers, in the order of the questions, all at one revision.
+#[derive(Debug, Clone)]
+pub struct Decisions {
+    pub revision: Arc<str>,
+    pub masks: Vec<Mask>,
+}
+
+/// Decides. Anything but a clear yes is no.
+pub struct Access {
+    relationships: Arc<dyn Relationships>,
+    deadline: Duration,
+}
+
+impl Access {
+    pub fn new(relationships: Arc<dyn Relationships>, deadline: Duration) -> Self {
+        Self { relationships, deadline }
+    }
+
+    /// The mask of each viewer for each member, by everything that was written before this call.
+    ///
+    /// # Errors
+    /// The relationships are away, slow or at fault: show nothing.
+    pub async fn decide(&self, questions: &[Question<'_>]) -> Result<Decisions, AccessUnavailable> {
+        let checks: Vec<_> = questions.iter().flat_map(checks).collect();
+        let checked = self.check(&checks).await?;
+        let mut allowed = checked.allowed.into_iter();
+        let masks = questions.iter().map(|question| mask(question, &mut allowed)).collect();
+        Ok(Decisions { revision: checked.revision.0, masks })
+    }
+
+    /// The mask of one viewer for one member.
+    ///
+    /// # Errors
+    /// As [`Access::decide`].
+    pub async fn decide_one(&self, viewer: &Viewer, member: Option<&MemberId>) -> Result<(Mask, Arc<str>), AccessUnavailable> {
+        let Decisions { revision, masks } = self.decide(&[Question { viewer, member }]).await?;
+        Ok((masks.first().copied().unwrap_or(Mask::NOTHING), revision))
+    }
+
+    /// Whether the viewer has one permission on a member. `None` for a member that does not exist.
+    ///
+    /// # Errors
+    /// As [`Access::decide`].
+    pub async fn may(&self, viewer: &Viewer, permission: &str, member: Option<&MemberId>) -> Result<bool, AccessUnavailable> {
+        let check = Check { resource: resource(viewer, member), permission: permission.into(), subject: subject(viewer) };
+        Ok(self.check(&[check]).await?.allowed == [true])
+    }
+
+    async fn check(&self, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
+        let answer = tokio::time::timeout(self.deadline, self.relationships.check_many(Consistency::Full, checks)).await;
+        let checked = answer.map_err(|_| AccessUnavailable("no answer in time".into()))?.map_err(unavailable)?;
+        if checked.allowed.len() == checks.len() {
+            Ok(checked)
+        } else {
+            Err(AccessUnavailable("not as many answers as questions".into()))
+        }
+    }
+}
+
+fn unavailable(error: RelationshipsError) -> AccessUnavailable {
+    AccessUnavailable(error.to_string())
+}
+
+fn purpose_permissions(purpose: PurposeOfUse) -> impl ExactSizeIterator<Item = &'static sluice_schema::access::Permission> {
+    permissions(purpose).iter()
+}
+
+fn checks<'q>(question: &'q Question<'_>) -> impl Iterator<Item = Check> + use<'q> {
+    let resource = resource(question.viewer, question.member);
+    let subject = subject(question.viewer);
+    purpose_permissions(question.viewer.purpose).map(move |permission| Check {
+        resource: resource.clone(),
+        permission: permission.name.into(),
+        subject: subject.clone(),
+    })
+}
+
+fn resource(viewer: &Viewer, member: Option<&MemberId>) -> ObjectRef {
+    ObjectRef::new("member", &viewer.tenant, member.map_or(NOBODY, MemberId::as_str))
+}
+
+fn subject(viewer: &Viewer) -> ObjectRef {
+    ObjectRef::new("user", &viewer.tenant, viewer.user.as_str())
+}
+
+fn mask(question: &Question<'_>, allowed: &mut impl Iterator<Item = bool>) -> Mask {
+    let granted = purpose_permissions(question.viewer.purpose).zip(allowed).filter(|(_, allowed)| *allowed);
+    let mask = granted.fold(Mask::NOTHING, |mask, (permission, _)| Mask {
+        visibilities: mask.visibilities.with(permission.visibilities),
+        sensitivities: mask.sensitivities.with(permission.sensitivities),
+    });
+    if question.member.is_some() { mask } else { Mask::NOTHING }
+}

@@ -1,0 +1,185 @@
+//! A subscription that is behind the shard, on its own: a resume, a first state, or after a delivery that had to be held.
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_schema::{
+    error::{ClientError, Code},
+    event::RecordedEvent,
+    position::{Partition, ReadVector, Seq},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    Shared,
+    batch::{self, Entry, Renderers},
+    shard::{Attached, Command},
+    subscription::Live,
+};
+use crate::{
+    log::{LogError, reader},
+    opened::OpenedEvent,
+};
+
+/// How many events are read at once.
+const CHUNK: usize = 256;
+
+/// The pause after a first failure; it doubles up to the cap.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+pub(super) struct CatchUp {
+    shared: Arc<Shared>,
+    live: Arc<Live>,
+    vector: ReadVector,
+    state: Option<Arc<RecordedEvent>>,
+    renderers: Renderers,
+    pause: Duration,
+}
+
+/// The subscription is over, or the shard has it.
+struct Done;
+
+impl CatchUp {
+    pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, vector: ReadVector, state: Option<Arc<RecordedEvent>>) -> Self {
+        Self { shared, live, vector, state, renderers: Renderers::default(), pause: FIRST_PAUSE }
+    }
+
+    pub(super) async fn run(mut self) {
+        let live = self.live.clone();
+        let shutdown = self.shared.shutdown.clone();
+        tokio::select! {
+            Done = self.catch_up() => return,
+            () = live.stopped.cancelled() => {}
+            () = shutdown.cancelled() => {}
+        }
+        live.end(&self.vector, None);
+    }
+
+    async fn catch_up(&mut self) -> Done {
+        if let Some(state) = self.state.take() {
+            let vector = self.vector.clone();
+            if let Err(done) = self.deliver(vec![state], vector, false).await {
+                return done;
+            }
+        }
+        loop {
+            let target = self.shared.progress.borrow().clone();
+            for (partition, head) in target.partitions() {
+                if let Err(done) = self.read_to(partition, head).await {
+                    return done;
+                }
+            }
+            if let Err(done) = self.attach().await {
+                return done;
+            }
+        }
+    }
+
+    /// Reads and delivers one partition up to where the shard is, never past it: it would get ahead of the others.
+    async fn read_to(&mut self, partition: Partition, head: Seq) -> Result<(), Done> {
+        while self.vector.get(partition) < head {
+            let after = self.vector.get(partition);
+            match reader::read_after(self.shared.parts.log.as_ref(), partition, after, CHUNK).await {
+                Ok(mut events) => {
+                    events.retain(|event| event.position.seq <= head);
+                    if events.is_empty() {
+                        self.hold("the log answers with less than it has", "").await;
+                    }
+                    let vector = self.vector.clone();
+                    self.deliver(events, vector, true).await?;
+                }
+                Err(LogError::Unavailable(why)) => self.hold("the log can't be read", &why).await,
+                Err(LogError::Gap { .. }) => return Err(self.end(gap())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers events that follow on `vector`; tries until it works. `advances`: whether they are read from the log, or are
+    /// a state that was read beside it.
+    async fn deliver(&mut self, events: Vec<Arc<RecordedEvent>>, vector: ReadVector, advances: bool) -> Result<(), Done> {
+        let reached = loop {
+            let mut reached = vector.clone();
+            let entries = match self.entries(&events, &mut reached, advances).await {
+                Ok(entries) => entries,
+                Err(why) => {
+                    self.hold("an event's key can't be had", &why).await;
+                    continue;
+                }
+            };
+            match batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await {
+                Ok(ended) => match ended.into_iter().next() {
+                    Some((live, at, error)) => {
+                        live.end(&at, error);
+                        return Err(Done);
+                    }
+                    None => break reached,
+                },
+                Err(held) => self.hold("delivery is held", &held.to_string()).await,
+            }
+        };
+        self.vector = reached;
+        self.live.reached(&self.vector);
+        self.pause = FIRST_PAUSE;
+        Ok(())
+    }
+
+    async fn entries(
+        &mut self,
+        events: &[Arc<RecordedEvent>],
+        reached: &mut ReadVector,
+        advances: bool,
+    ) -> Result<Vec<Entry>, String> {
+        let mut entries = Vec::new();
+        for event in events {
+            if advances {
+                reached.advance(event.position.partition, event.position.seq);
+            }
+            let wanted = !advances || (self.live.matches(&event.header) && self.live.wants(event));
+            if wanted {
+                let opened = OpenedEvent::open(self.shared.parts.keys.as_ref(), event).await.map_err(|error| error.to_string())?;
+                entries.extend(opened.map(|event| self.shared.entry(event, reached, vec![self.live.clone()])));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Asks the shard to take over.
+    async fn attach(&mut self) -> Result<(), Done> {
+        let (answer, attached) = oneshot::channel();
+        let attach = Command::Attach { live: self.live.clone(), vector: self.vector.clone(), answer };
+        if self.shared.commands.send(attach).is_err() {
+            return Err(self.end(ClientError::unavailable()));
+        }
+        match attached.await {
+            Ok(Attached::Behind) => Ok(()),
+            Ok(Attached::Yes) | Err(_) => Err(Done),
+        }
+    }
+
+    fn end(&self, error: ClientError) -> Done {
+        self.live.end(&self.vector, Some(error));
+        Done
+    }
+
+    async fn hold(&mut self, what: &str, why: &str) {
+        metrics::counter!("sluice_deliveries_held_total").increment(1);
+        tracing::debug!(what, why, pause_ms = self.pause.as_millis() as u64, "held");
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn gap() -> ClientError {
+    ClientError::new(
+        Code::CursorExpired,
+        "Events behind this place are no longer kept: read the current state, then subscribe without a cursor.",
+    )
+    .with("reason", "RETENTION")
+}
+
+/// Says what is away, and pauses.
+pub(super) async fn back_off(what: &str, why: &str) {
+    tracing::warn!(why, "{what}");
+    tokio::time::sleep(FIRST_PAUSE).await;
+}

@@ -1,0 +1,129 @@
+//! The engine: from the log to every subscriber, through access and audit, in one routing order.
+//!
+//! One task, the [`shard`], reads the log, routes each event, decides for each subscriber, renders once for each class of
+//! subscribers who see the same, has it audited, and hands it over. A subscription that is behind, or whose event could not
+//! be decided or audited, is [caught up](catch_up) by a task of its own, alone, until it is where the shard is.
+
+mod batch;
+mod catch_up;
+mod poll;
+mod shard;
+mod start;
+mod subscription;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use sluice_schema::{
+    channel::ChannelPattern,
+    event::RecordedEvent,
+    position::{Cursor, ReadVector},
+    viewer::Viewer,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{batch::Entry, catch_up::CatchUp, shard::Command, subscription::Live};
+pub use self::{poll::Polled, subscription::Handle};
+use crate::{access::Access, audit::AuditTrail, deliver::Subscriber, log::EventLog, opened::{OpenedEvent, PayloadKeys}, render::Projection};
+
+/// What the engine works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub log: Arc<dyn EventLog>,
+    pub access: Arc<Access>,
+    pub audit: Arc<dyn AuditTrail>,
+    pub keys: Arc<dyn PayloadKeys>,
+    /// How long the audit trail may take before a delivery is held.
+    pub audit_deadline: std::time::Duration,
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// With the next event.
+    Live,
+    /// Behind a cursor.
+    After(Cursor),
+    /// With the current state, then with everything behind `from`, a place that was taken before the state was read.
+    Snapshot { from: ReadVector, state: Option<Arc<RecordedEvent>> },
+}
+
+/// A subscription to begin.
+pub struct Subscribe {
+    pub viewer: Arc<Viewer>,
+    pub pattern: ChannelPattern,
+    pub projection: Arc<dyn Projection>,
+    pub start: Start,
+    pub subscriber: Arc<dyn Subscriber>,
+    /// The wire protocol's name, for the audit trail.
+    pub transport: &'static str,
+}
+
+/// The running engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What the shard, the subscriptions that catch up and the engine's callers share.
+struct Shared {
+    parts: Parts,
+    commands: mpsc::UnboundedSender<Command>,
+    /// The shard's read vector: everything that it covers was handed to all attached subscribers.
+    progress: watch::Sender<ReadVector>,
+    tasks: TaskTracker,
+    next_id: AtomicU64,
+    shutdown: CancellationToken,
+}
+
+impl Engine {
+    /// Makes an engine that begins at the log's head, and the task that drives it until `shutdown`.
+    pub fn new(parts: Parts, shutdown: CancellationToken) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (commands, queue) = mpsc::unbounded_channel();
+        let head = parts.log.heads().borrow().clone();
+        let shared = Arc::new(Shared {
+            parts,
+            commands,
+            progress: watch::Sender::new(head.clone()),
+            tasks: TaskTracker::new(),
+            next_id: AtomicU64::new(1),
+            shutdown,
+        });
+        (Self { shared: shared.clone() }, shard::run(shared, queue, head))
+    }
+
+    /// Where the shard is. Taken before a state is read, it is where a subscription to that state goes on.
+    pub fn place(&self) -> ReadVector {
+        self.shared.progress.borrow().clone()
+    }
+
+    /// A place as a cursor of this log.
+    pub fn cursor(&self, vector: ReadVector) -> Cursor {
+        self.shared.cursor(&vector)
+    }
+}
+
+impl Shared {
+    fn cursor(&self, vector: &ReadVector) -> Cursor {
+        Cursor { epoch: self.parts.log.epoch(), vector: vector.clone() }
+    }
+
+    fn entry(&self, event: Arc<OpenedEvent>, vector: &ReadVector, subscriptions: Vec<Arc<Live>>) -> Entry {
+        Entry { event, vector: vector.clone(), cursor: self.cursor(vector).to_string(), subscriptions }
+    }
+
+    fn begin(self: &Arc<Self>, live: Arc<Live>, vector: ReadVector, state: Option<Arc<RecordedEvent>>) {
+        self.tasks.spawn(CatchUp::new(self.clone(), live, vector, state).run());
+    }
+
+    fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}

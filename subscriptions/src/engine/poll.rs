@@ -1,0 +1,99 @@
+//! A long poll: a subscription that lives until it has something, or the wait is over.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sluice_schema::{
+    error::ClientError,
+    position::{Cursor, ReadVector},
+};
+use tokio::sync::Notify;
+
+use super::{Engine, Start, Subscribe};
+use crate::deliver::{Gone, Subscriber};
+
+/// How many events one answer holds at most.
+const EVENTS: usize = 100;
+
+/// What a poll got.
+#[derive(Debug)]
+pub struct Polled {
+    pub events: Vec<Bytes>,
+    /// Where to go on: behind the last event, or, where there is none, further than before all the same.
+    pub cursor: Cursor,
+}
+
+/// Gathers what is delivered.
+#[derive(Default)]
+struct Gathered {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    events: Vec<Bytes>,
+    place: Option<ReadVector>,
+    full: bool,
+    ended: Option<ClientError>,
+}
+
+impl Gathered {
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_one();
+        result
+    }
+}
+
+impl Subscriber for Gathered {
+    fn next(&self, payload: &Bytes, place: &ReadVector) -> Result<(), Gone> {
+        self.with(|state| {
+            if state.events.len() == EVENTS {
+                state.full = true;
+                return Err(Gone::Lagging);
+            }
+            state.events.push(payload.clone());
+            state.place = Some(place.clone());
+            Ok(())
+        })
+    }
+
+    fn end(&self, error: Option<ClientError>) {
+        self.with(|state| state.ended = error);
+    }
+}
+
+impl Engine {
+    /// Waits for at least one event that the viewer may see, `wait` at most. `make` makes the subscription around the
+    /// subscriber that gathers.
+    ///
+    /// # Errors
+    /// As [`Engine::subscribe`], and whatever ended the subscription while it waited.
+    pub async fn poll(
+        &self,
+        wait: Duration,
+        make: impl FnOnce(Arc<dyn Subscriber>) -> Subscribe,
+    ) -> Result<Polled, ClientError> {
+        let gathered = Arc::new(Gathered::default());
+        let handle = self.subscribe(make(gathered.clone())).await?;
+        // The time is up: what there is, is the answer.
+        let _ = tokio::time::timeout(wait, gathered.changed.notified()).await;
+        let end = handle.finish().await;
+        gathered.with(|state| match state.ended.take() {
+            Some(error) if state.events.is_empty() => Err(error),
+            _ => {
+                let behind_last = state.place.take().filter(|_| state.full).map(|place| self.cursor(place));
+                Ok(Polled { events: std::mem::take(&mut state.events), cursor: behind_last.unwrap_or(end) })
+            }
+        })
+    }
+
+    /// Where a poll without a cursor begins.
+    pub fn start_of_poll(after: Option<Cursor>) -> Start {
+        after.map_or(Start::Live, Start::After)
+    }
+}

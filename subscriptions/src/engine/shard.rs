@@ -1,0 +1,229 @@
+//! The task that routes every event, in one order, to the subscriptions attached to it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sluice_schema::{event::RecordedEvent, position::ReadVector};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Shared,
+    batch::{self, Ended, Entry, Renderers},
+    catch_up,
+    subscription::Live,
+    window::Window,
+};
+use crate::{
+    log::{LogError, reader::Reader},
+    opened::OpenedEvent,
+    route::Index,
+};
+
+/// How many events are decided and audited together at most.
+const BATCH: usize = 256;
+
+/// How many events a subscription may still be behind when it attaches: the shard delivers them itself, so that one that
+/// hears of everything catches up under load too.
+const LAST_STEP: usize = 64;
+
+pub(super) enum Command {
+    /// A subscription that is caught up to this place.
+    Attach { live: Arc<Live>, vector: ReadVector, answer: oneshot::Sender<Attached> },
+    Stop(u64),
+}
+
+/// What became of an attempt to attach.
+pub(super) enum Attached {
+    Yes,
+    /// No: it still is too far behind, or could not be served. It stays with whoever asked.
+    Behind,
+}
+
+struct Shard {
+    shared: Arc<Shared>,
+    /// Where the shard is, in its routing order.
+    vector: ReadVector,
+    subscriptions: HashMap<u64, Arc<Live>>,
+    index: Index,
+    renderers: Renderers,
+    /// How many attached subscriptions use each projection.
+    users: HashMap<Arc<str>, usize>,
+    window: Window,
+}
+
+/// Runs until shutdown, or until the log has a hole.
+pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiver<Command>, start: ReadVector) {
+    let mut reader = Reader::new(shared.parts.log.clone(), start.clone());
+    let mut shard = Shard {
+        shared,
+        window: Window::new(start.clone()),
+        vector: start,
+        subscriptions: HashMap::new(),
+        index: Index::default(),
+        renderers: Renderers::default(),
+        users: HashMap::new(),
+    };
+    loop {
+        tokio::select! {
+            // Commands first: who attaches now is spared a round.
+            biased;
+            () = shard.shared.shutdown.cancelled() => return,
+            Some(command) = commands.recv() => shard.obey(command).await,
+            batch = reader.next_batch(BATCH) => match batch {
+                Ok(events) => shard.route(events).await,
+                Err(LogError::Unavailable(why)) => catch_up::back_off("the log can't be read", &why).await,
+                Err(gap @ LogError::Gap { .. }) => {
+                    // The shard reads at the head, so a gap there means that the log lost what it had promised.
+                    tracing::error!(%gap, "the log has a hole at its head; live delivery stops");
+                    return;
+                }
+            },
+        }
+    }
+}
+
+impl Shard {
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Stop(id) => {
+                if let Some(live) = self.detach(id) {
+                    live.end(&self.vector, None);
+                }
+            }
+            Command::Attach { live, vector, answer } => {
+                let attached = self.attach(live, vector).await;
+                // Whoever asked may be gone with the runtime; the subscription is here either way.
+                let _ = answer.send(attached);
+            }
+        }
+    }
+
+    /// Takes a subscription over, with what little it has yet to see.
+    async fn attach(&mut self, live: Arc<Live>, vector: ReadVector) -> Attached {
+        if live.stopped.is_cancelled() {
+            live.end(&vector, None);
+            return Attached::Yes;
+        }
+        let Some(entries) = missed(&self.shared, &self.window, &live, vector).await else { return Attached::Behind };
+        let delivered = batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await;
+        if !self.users.contains_key(live.projection.key()) {
+            self.renderers.forget(live.projection.key());
+        }
+        match delivered {
+            Err(_held) => return Attached::Behind,
+            Ok(ended) => match ended.into_iter().next() {
+                Some((live, at, error)) => live.end(&at, error),
+                None => self.insert(live),
+            },
+        }
+        Attached::Yes
+    }
+
+    fn insert(&mut self, live: Arc<Live>) {
+        self.index.insert(&live.viewer.tenant, &live.pattern, live.id);
+        *self.users.entry(live.projection.key().clone()).or_default() += 1;
+        live.set_attached(true);
+        metrics::gauge!("sluice_subscriptions_attached").increment(1);
+        self.subscriptions.insert(live.id, live);
+    }
+
+    fn detach(&mut self, id: u64) -> Option<Arc<Live>> {
+        let live = self.subscriptions.remove(&id)?;
+        self.index.remove(&live.viewer.tenant, &live.pattern, id);
+        let key = live.projection.key();
+        if let Some(users) = self.users.get_mut(key) {
+            *users -= 1;
+            if *users == 0 {
+                self.users.remove(key);
+                self.renderers.forget(key);
+            }
+        }
+        live.set_attached(false);
+        metrics::gauge!("sluice_subscriptions_attached").decrement(1);
+        Some(live)
+    }
+
+    /// Routes events that were read in order, and hands them to whom they concern.
+    async fn route(&mut self, events: Vec<Arc<RecordedEvent>>) {
+        let mut entries = Vec::new();
+        // For each subscription the place before the first event of this batch that concerns it.
+        let mut before = HashMap::new();
+        for event in events {
+            let place = self.vector.clone();
+            self.vector.advance(event.position.partition, event.position.seq);
+            let concerned = self.concerned(&event);
+            concerned.iter().for_each(|live| {
+                before.entry(live.id).or_insert_with(|| place.clone());
+            });
+            if !concerned.is_empty() && !self.open(&event, concerned, &mut entries).await {
+                self.catch_up_all(&before);
+                entries.clear();
+                before.clear();
+            }
+            self.window.push(event);
+        }
+        metrics::counter!("sluice_events_routed_total").increment(entries.len() as u64);
+        match batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await {
+            Ok(ended) => self.end(ended),
+            Err(held) => {
+                tracing::warn!(why = %held, subscriptions = before.len(), "delivery is held");
+                self.catch_up_all(&before);
+            }
+        }
+        self.shared.progress.send_replace(self.vector.clone());
+    }
+
+    fn concerned(&self, event: &RecordedEvent) -> Vec<Arc<Live>> {
+        let (Ok(tenant), Ok(channel)) = (event.header.tenant.parse(), event.header.channel.parse()) else { return Vec::new() };
+        let ids = self.index.matching(&tenant, &channel);
+        ids.iter().filter_map(|id| self.subscriptions.get(id)).filter(|live| live.wants(event)).cloned().collect()
+    }
+
+    /// Opens an event; `false` where its key can't be had now.
+    async fn open(&mut self, event: &Arc<RecordedEvent>, subscriptions: Vec<Arc<Live>>, entries: &mut Vec<Entry>) -> bool {
+        match OpenedEvent::open(self.shared.parts.keys.as_ref(), event).await {
+            Ok(Some(event)) => {
+                entries.push(self.shared.entry(event, &self.vector, subscriptions));
+                true
+            }
+            Ok(None) => true,
+            Err(error) => {
+                tracing::warn!(%error, "delivery is held");
+                false
+            }
+        }
+    }
+
+    /// Leaves subscriptions to tasks of their own, each from the place before what it was not given.
+    fn catch_up_all(&mut self, before: &HashMap<u64, ReadVector>) {
+        for (id, place) in before {
+            if let Some(live) = self.detach(*id) {
+                live.reached(place);
+                self.shared.begin(live, place.clone(), None);
+            }
+        }
+    }
+
+    fn end(&mut self, ended: Ended) {
+        for (live, at, error) in ended {
+            if self.detach(live.id).is_some() {
+                live.end(&at, error);
+            }
+        }
+    }
+}
+
+/// What concerns a subscription that is at `vector`, if that is little and can be had.
+async fn missed(shared: &Shared, window: &Window, live: &Arc<Live>, mut vector: ReadVector) -> Option<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for event in window.behind(vector.clone())? {
+        vector.advance(event.position.partition, event.position.seq);
+        if live.matches(&event.header) && live.wants(event) {
+            if entries.len() == LAST_STEP {
+                return None;
+            }
+            let event = OpenedEvent::open(shared.parts.keys.as_ref(), event).await.ok()?;
+            entries.extend(event.map(|event| shared.entry(event, &vector, vec![live.clone()])));
+        }
+    }
+    Some(entries)
+}

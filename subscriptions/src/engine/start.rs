@@ -1,0 +1,78 @@
+//! The beginning of a subscription: is its cursor one that can be honoured?
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sluice_schema::{
+    error::{ClientError, Code},
+    position::{Cursor, MalformedCursor, ReadVector},
+};
+
+use super::{Engine, Handle, Start, Subscribe, subscription::Live};
+use crate::audit::{Action, AuditRecord};
+
+impl Engine {
+    /// Begins a subscription. Whether the viewer may see anything is decided for each event, not here.
+    ///
+    /// # Errors
+    /// `CURSOR_EXPIRED`, `CURSOR_MALFORMED`, or `UNAVAILABLE` where it could not be audited.
+    pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Handle, ClientError> {
+        let (vector, state) = match &subscribe.start {
+            Start::Live => (self.place(), None),
+            Start::After(cursor) => (self.honour(cursor).await?, None),
+            Start::Snapshot { from, state } => (from.clone(), state.clone()),
+        };
+        let channel = subscribe.pattern.to_string();
+        let live = Arc::new(Live::new(self.shared.next_id(), subscribe, vector.clone(), state.clone()));
+        self.audit(vec![AuditRecord {
+            at: Timestamp::now(),
+            tenant: live.viewer.tenant.clone(),
+            action: Action::Subscribe { recipient: live.recipient(), channel },
+        }])
+        .await?;
+        self.shared.begin(live.clone(), vector, state);
+        Ok(Handle::new(self.shared.clone(), live))
+    }
+
+    /// Appends to the audit trail, under the deadline.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`: what the records tell of must not leave.
+    pub async fn audit(&self, records: Vec<AuditRecord>) -> Result<(), ClientError> {
+        self.shared.parts.audit(records).await.map_err(|why| {
+            tracing::error!(why, "the audit trail can't be written: nothing is shown");
+            ClientError::unavailable()
+        })
+    }
+
+    /// The place that a cursor names, if the log still reaches back to it.
+    async fn honour(&self, cursor: &Cursor) -> Result<ReadVector, ClientError> {
+        let log = &self.shared.parts.log;
+        let earliest = log.earliest().await.map_err(|error| {
+            tracing::warn!(%error, "the log can't tell where it begins");
+            ClientError::unavailable()
+        })?;
+        if cursor.epoch != log.epoch() {
+            return Err(self.expired(&earliest, "EPOCH", "the log was made anew since"));
+        }
+        if cursor.vector.0.len() != earliest.0.len() {
+            return Err(ClientError::new(Code::MalformedCursor, MalformedCursor.to_string()));
+        }
+        if !cursor.vector.covers(&earliest) {
+            return Err(self.expired(&earliest, "RETENTION", "events behind it are no longer kept"));
+        }
+        if !log.heads().borrow().covers(&cursor.vector) {
+            return Err(self.expired(&earliest, "AHEAD", "it lies ahead of the log, which must have been restored"));
+        }
+        Ok(cursor.vector.clone())
+    }
+
+    fn expired(&self, earliest: &ReadVector, reason: &str, why: &str) -> ClientError {
+        let message = format!(
+            "This cursor can't be resumed: {why}. Read the current state, or begin at `extensions.earliest`, knowing that events are missing."
+        );
+        ClientError::new(Code::CursorExpired, message)
+            .with("reason", reason)
+            .with("earliest", self.shared.cursor(earliest).to_string())
+    }
+}

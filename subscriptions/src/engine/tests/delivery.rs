@@ -1,0 +1,148 @@
+//! Who gets what, and what is recorded of it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sluice_schema::{access::Mask, error::Code, position::ReadVector};
+
+use super::bench::*;
+use crate::{
+    audit::Action,
+    engine::Start,
+    opened::OpenedEvent,
+    render::{JsonProjection, Projection, Seen},
+};
+
+#[tokio::test(start_paused = true)]
+async fn each_gets_what_she_may_see_and_a_stranger_nothing() {
+    let bench = Bench::new().await;
+    let [member, nurse, stranger] = [Probe::new(), Probe::new(), Probe::new()];
+    let _a = bench.subscribe(viewer("member"), "/members/m-1/**", Start::Live, &member).await;
+    let _b = bench.subscribe(viewer("nurse"), "/members/*/eligibility/*", Start::Live, &nurse).await;
+    let _c = bench.subscribe(viewer("stranger"), "/**", Start::Live, &stranger).await;
+    bench.publish("acme", "m-1", 0, "ec-1");
+
+    let to_member = &member.count(1).await[0];
+    assert_eq!(to_member["payload"]["after"]["coverage"]["groupNumber"], "GROUP-SECRET");
+    let to_nurse = &nurse.count(1).await[0];
+    assert_eq!(to_nurse["payload"]["after"]["coverage"]["active"], true);
+    assert_eq!(to_nurse["payload"]["after"]["coverage"].get("groupNumber"), None);
+    let redacted = to_nurse["redacted"].as_array().expect("paths");
+    assert!(redacted.contains(&serde_json::json!(["payload", "after", "coverage", "groupNumber"])), "{redacted:?}");
+
+    // The next event is the stranger's own business no more than this one was.
+    bench.publish("acme", "m-1", 0, "ec-2");
+    member.count(2).await;
+    assert_eq!(stranger.now(), Vec::<serde_json::Value>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tenants_with_equal_ids_never_meet() {
+    let bench = Bench::new().await;
+    let [acme, other] = [Probe::new(), Probe::new()];
+    let _a = bench.subscribe(viewer("member"), "/**", Start::Live, &acme).await;
+    let _b = bench.subscribe(viewer_of("other", "member"), "/**", Start::Live, &other).await;
+    bench.publish("other", "m-1", 0, "ec-1");
+    bench.publish("acme", "m-1", 0, "ec-2");
+    assert_eq!(ids(&acme.count(1).await), ["ec-2"]);
+    assert_eq!(ids(&other.count(1).await), ["ec-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_delivery_is_on_record_with_all_its_recipients() {
+    let bench = Bench::new().await;
+    let [one, two, nurse] = [Probe::new(), Probe::new(), Probe::new()];
+    let _a = bench.subscribe(viewer("member"), "/members/m-1/**", Start::Live, &one).await;
+    let _b = bench.subscribe(viewer("member"), "/**", Start::Live, &two).await;
+    let _c = bench.subscribe(viewer("nurse"), "/**", Start::Live, &nurse).await;
+    settle().await;
+    bench.publish("acme", "m-1", 0, "ec-1");
+    one.count(1).await;
+    two.count(1).await;
+    nurse.count(1).await;
+
+    let mut recipients = Vec::new();
+    for record in bench.audit.records() {
+        if let Action::Deliver { event_id, patient, recipients: those, .. } = record.action {
+            assert_eq!(event_id, "acme-ec-1");
+            assert_eq!(patient.expect("a patient").as_str(), "m-1");
+            recipients.push(those.iter().map(|recipient| recipient.user.to_string()).collect::<Vec<_>>());
+        }
+    }
+    recipients.sort();
+    assert_eq!(recipients, [vec!["member", "member"], vec!["nurse"]], "a record for each class");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_see_the_same_share_the_bytes_and_the_bytes_are_those_of_a_fresh_rendering() {
+    let bench = Bench::new().await;
+    let [one, two, nurse] = [Probe::new(), Probe::new(), Probe::new()];
+    let _a = bench.subscribe(viewer("member"), "/members/m-1/**", Start::Live, &one).await;
+    let _b = bench.subscribe(viewer("member"), "/**", Start::Live, &two).await;
+    let _c = bench.subscribe(viewer("nurse"), "/**", Start::Live, &nurse).await;
+    settle().await;
+    let position = bench.publish("acme", "m-1", 2, "ec-1");
+    for probe in [&one, &two, &nurse] {
+        probe.count(1).await;
+    }
+    assert_eq!(one.raw()[0].as_ptr(), two.raw()[0].as_ptr(), "one buffer");
+
+    let recorded = std::sync::Arc::new(crate::log::EventLog::read(bench.log.as_ref(), 2, 0, 1).await.expect("reads")[0].as_ref().clone());
+    let opened = OpenedEvent::open(bench.parts.keys.as_ref(), &recorded).await.expect("opens").expect("is known");
+    for (name, probe) in [("member", &one), ("member", &two), ("nurse", &nurse)] {
+        let member = "m-1".parse().expect("a member");
+        let (mask, _) = bench.parts.access.decide_one(&viewer(name), Some(&member)).await.expect("decides");
+        let seen = Seen::by(&opened, mask).expect("may be seen");
+        let vector = ReadVector(vec![0, 0, position.seq, 0]);
+        let fresh = JsonProjection.renderer().render(&seen, &bench.engine.cursor(vector).to_string()).await;
+        assert_eq!(probe.raw()[0], fresh.expect("renders"), "{name}");
+    }
+    assert!(Seen::by(&opened, Mask::NOTHING).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_token_gets_no_more() {
+    let bench = Bench::new().await;
+    let probe = Probe::new();
+    let mut expiring = viewer("member");
+    expiring.expires = Timestamp::now() - Duration::from_secs(1);
+    let _a = bench.subscribe(expiring, "/members/m-1/**", Start::Live, &probe).await;
+    bench.publish("acme", "m-1", 0, "ec-1");
+    assert_eq!(probe.end().await.expect("an error").code, Code::Unauthenticated);
+    assert!(probe.now().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_relationship_is_heeded_by_the_very_next_event() {
+    use crate::relationships::{ObjectRef, Relationship, Relationships, SubjectRef, Update};
+    let bench = Bench::new().await;
+    let [nurse, member] = [Probe::new(), Probe::new()];
+    let _a = bench.subscribe(viewer("nurse"), "/**", Start::Live, &nurse).await;
+    let _b = bench.subscribe(viewer("member"), "/**", Start::Live, &member).await;
+    bench.publish("acme", "m-1", 0, "ec-1");
+    nurse.count(1).await;
+    let tenant = "acme".parse().expect("a tenant");
+    let subject = SubjectRef { object: ObjectRef::new("user", &tenant, "nurse"), relation: None };
+    let resource = ObjectRef::new("care_team", &tenant, "t-1");
+    let leave = Update::Delete(Relationship { resource, relation: "member".into(), subject, expires: None });
+    bench.relationships.write(vec![leave]).await.expect("is written");
+    bench.publish("acme", "m-1", 0, "ec-2");
+    member.count(2).await;
+    assert_eq!(ids(&nurse.now()), ["ec-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_subscriber_is_let_go_and_given_nothing_more() {
+    let bench = Bench::new().await;
+    let slow = Probe::lagging_after(2);
+    let quick = Probe::new();
+    let _a = bench.subscribe(viewer("member"), "/**", Start::Live, &slow).await;
+    let _b = bench.subscribe(viewer("member"), "/**", Start::Live, &quick).await;
+    for i in 1..=5 {
+        bench.publish("acme", "m-1", 0, &format!("ec-{i}"));
+    }
+    slow.refused().await;
+    bench.publish("acme", "m-1", 0, "ec-6");
+    quick.count(6).await;
+    assert_eq!((slow.now().len(), slow.times_refused()), (2, 1), "refused once, then left alone");
+}

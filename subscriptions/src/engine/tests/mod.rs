@@ -1,0 +1,4 @@
+mod bench;
+mod delivery;
+mod faults;
+mod resume;

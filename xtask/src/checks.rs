@@ -1,0 +1,34 @@
+//! What is checked without running anything. Every check runs, so that one round shows all there is to mend.
+
+use crate::{
+    command::{announce, cargo, run},
+    suite::FEATURES,
+    tally::Tally,
+};
+
+/// Format and lints.
+pub(crate) fn all() -> Tally {
+    format().and(lints())
+}
+
+fn format() -> Tally {
+    announce("cargo fmt --check");
+    let result = run("cargo fmt", &mut cargo(&["fmt", "--all", "--check"]));
+    failed(result, "the format differs: run `cargo fmt --all`")
+}
+
+fn lints() -> Tally {
+    announce("cargo clippy");
+    let mut args = vec!["clippy", "--workspace", "--all-targets"];
+    args.extend(FEATURES);
+    args.extend(["--", "--deny", "warnings"]);
+    failed(run("cargo clippy", &mut cargo(&args)), "clippy has something to say; see above")
+}
+
+/// A check is no test: it counts only where it fails.
+fn failed(result: Result<(), String>, sentence: &str) -> Tally {
+    match result {
+        Ok(()) => Tally::default(),
+        Err(why) => Tally::failure(format!("{sentence} ({why})")),
+    }
+}
