@@ -54,6 +54,11 @@ impl Health {
         self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner).accepting = accepting;
     }
 
+    /// The parts that are away.
+    pub fn degraded(&self) -> Vec<&'static str> {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).degraded.keys().copied().collect()
+    }
+
     fn readiness(&self) -> (StatusCode, Value) {
         let state = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (code, status) = match (state.accepting, state.degraded.is_empty()) {

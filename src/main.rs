@@ -10,6 +10,9 @@ use sluice::{
 };
 
 fn main() -> ExitCode {
+    // Reads FAILPOINTS; nothing without the feature.
+    #[cfg(feature = "failpoints")]
+    let _faults = fail::FailScenario::setup();
     match run(Cli::parse().command()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,5 +1,7 @@
 //! Faults between the steps of a commit: `cargo test -p sluice-adapters --features failpoints --test failpoints`.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::{collections::BTreeSet, env, future::Future, path::Path, process::Command, sync::Mutex, task::Poll};
 
 use fail::FailScenario;

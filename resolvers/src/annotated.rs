@@ -36,14 +36,18 @@ pub(crate) fn check(sdl: &str) -> Result<(), String> {
             continue;
         }
         let table = MESSAGES.iter().find(|table| table.graphql_type == name);
-        let annotated = |field: &str| table.is_some_and(|table| table.fields.iter().any(|entry| entry.json_name == field));
+        let annotated =
+            |field: &str| table.is_some_and(|table| table.fields.iter().any(|entry| entry.json_name == field));
         let fields = object.fields.iter().map(|field| field.node.name.node.as_str());
         unannotated.extend(fields.filter(|field| !annotated(field)).map(|field| format!("{name}.{field}")));
     }
     if unannotated.is_empty() {
         Ok(())
     } else {
-        Err(format!("these GraphQL fields have no annotated source, so nobody can say who may see them: {}", unannotated.join(", ")))
+        Err(format!(
+            "these GraphQL fields have no annotated source, so nobody can say who may see them: {}",
+            unannotated.join(", ")
+        ))
     }
 }
 
@@ -58,7 +62,11 @@ mod tests {
 
     #[test]
     fn a_field_without_a_source_is_named() {
-        let error = check("type Coverage { active: Boolean, shoeSize: Int } type Loose { x: Int }").expect_err("two are loose");
-        assert!(error.contains("Coverage.shoeSize") && error.contains("Loose.x") && !error.contains("Coverage.active"), "{error}");
+        let error =
+            check("type Coverage { active: Boolean, shoeSize: Int } type Loose { x: Int }").expect_err("two are loose");
+        assert!(
+            error.contains("Coverage.shoeSize") && error.contains("Loose.x") && !error.contains("Coverage.active"),
+            "{error}"
+        );
     }
 }

@@ -131,7 +131,8 @@ impl Graph {
             Source::Channel(pattern) => return Ok((pattern, plan.after.map_or(Start::Live, Start::After))),
             Source::Check(id) => {
                 let tenant = &scope.viewer.tenant;
-                let current = self.services.reader.current(tenant, std::slice::from_ref(&id)).await.map_err(unreadable)?;
+                let current =
+                    self.services.reader.current(tenant, std::slice::from_ref(&id)).await.map_err(unreadable)?;
                 let current = current.into_iter().next().flatten();
                 let member = current.as_ref().and_then(|current| current.check.member_id.parse::<MemberId>().ok());
                 self.authorize(scope, member.as_ref(), &format!("EligibilityCheck/{id}")).await?;
@@ -141,7 +142,8 @@ impl Graph {
             Source::Member(member) => {
                 self.authorize(scope, Some(&member), &format!("Member/{member}")).await?;
                 let latest = sluice_domain::store::Page { after: None, limit: 1 };
-                let current = self.services.reader.list(&scope.viewer.tenant, &member, &latest).await.map_err(unreadable)?;
+                let current =
+                    self.services.reader.list(&scope.viewer.tenant, &member, &latest).await.map_err(unreadable)?;
                 (ChannelPattern::member_eligibility(&member), current.into_iter().next())
             }
         };
@@ -161,7 +163,10 @@ fn unreadable(error: sluice_domain::eligibility::reader::ReadError) -> ClientErr
 }
 
 fn not_here() -> ClientError {
-    ClientError::new(Code::BadRequest, "Subscriptions are not answered here: connect by WebSocket, with graphql-transport-ws.")
+    ClientError::new(
+        Code::BadRequest,
+        "Subscriptions are not answered here: connect by WebSocket, with graphql-transport-ws.",
+    )
 }
 
 fn refused(error: &ClientError) -> Answer {
@@ -173,15 +178,15 @@ fn refused(error: &ClientError) -> Answer {
 fn unaudited(error: &ClientError, kind: OperationType) -> Answer {
     let mut error = error.clone();
     if kind == OperationType::Mutation {
-        error.message = "What came of it can't be shown now. Repeat it with the same idempotency key: it is not done twice.".into();
+        error.message =
+            "What came of it can't be shown now. Repeat it with the same idempotency key: it is not done twice.".into();
     }
     let body = json!({ "data": null, "errors": [error.to_graphql()] });
     Answer { body: body.to_string().into(), executed: true }
 }
 
 fn body(response: Response, executed: bool, cursor: Option<String>, held_back: &HeldBack) -> Bytes {
-    let errors: Vec<ServerError> =
-        response.errors.into_iter().map(|error| coded(error, Code::BadRequest)).collect();
+    let errors: Vec<ServerError> = response.errors.into_iter().map(|error| coded(error, Code::BadRequest)).collect();
     let mut extensions = Map::new();
     extensions.extend(cursor.map(|cursor| ("cursor".to_owned(), cursor.into())));
     let redacted = held_back.take();
@@ -224,7 +229,11 @@ impl ExtensionFactory for Codes {
 
 #[async_graphql::async_trait::async_trait]
 impl Extension for Codes {
-    async fn validation(&self, ctx: &ExtensionContext<'_>, next: NextValidation<'_>) -> Result<ValidationResult, Vec<ServerError>> {
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
         let code = |error: ServerError| {
             let code = validation_code(&error);
             coded(error, code)
@@ -232,8 +241,17 @@ impl Extension for Codes {
         next.run(ctx).await.map_err(|errors| errors.into_iter().map(code).collect())
     }
 
-    async fn execute(&self, ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
-        if let Some(executed) = ctx.query_data.and_then(|data| data.get(&std::any::TypeId::of::<Executed>())).and_then(|any| any.downcast_ref::<Executed>()) {
+    async fn execute(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        operation_name: Option<&str>,
+        next: NextExecute<'_>,
+    ) -> Response {
+        if let Some(executed) = ctx
+            .query_data
+            .and_then(|data| data.get(&std::any::TypeId::of::<Executed>()))
+            .and_then(|any| any.downcast_ref::<Executed>())
+        {
             executed.0.store(true, Ordering::SeqCst);
         }
         next.run(ctx, operation_name).await

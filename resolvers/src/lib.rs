@@ -1,8 +1,8 @@
 //! Sluice's GraphQL graph: a folder for each capability, and what they share.
 
 mod annotated;
-mod errors;
 mod eligibility;
+mod errors;
 mod events;
 mod graph;
 mod members;

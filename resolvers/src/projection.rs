@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_graphql::{Context, Response, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream::{self, BoxStream}};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use prost::Name;
 use serde_json::{Value, json};
 use sluice_schema::{
@@ -44,7 +47,11 @@ pub(crate) struct Plan {
 struct Feed(Mutex<Option<(oneshot::Sender<Plan>, mpsc::UnboundedReceiver<Seen>)>>);
 
 /// For the root fields of subscriptions: tells what is watched, and gives the stream of events.
-pub(crate) fn open(ctx: &Context<'_>, source: Source, after: Option<CursorScalar>) -> Result<impl Stream<Item = Seen> + use<>> {
+pub(crate) fn open(
+    ctx: &Context<'_>,
+    source: Source,
+    after: Option<CursorScalar>,
+) -> Result<impl Stream<Item = Seen> + use<>> {
     let feed = ctx.data::<Feed>()?.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     let (plan, events) = feed.ok_or("a subscription has one root field")?;
     // Nobody waits for the plan when a renderer is made again.
@@ -147,3 +154,7 @@ fn payload(response: &Response, cursor: &str, redacted: Vec<Vec<Value>>) -> Resu
 pub(crate) fn unexplained() -> ClientError {
     ClientError::new(Code::Internal, "The subscription could not be started: a fault of the server.")
 }
+
+#[cfg(test)]
+#[path = "projection_tests.rs"]
+mod tests;

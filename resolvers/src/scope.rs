@@ -101,7 +101,11 @@ impl Scope {
     }
 
     /// A check as the viewer may see it, or the one refusal. `None`: it does not exist.
-    pub(crate) async fn show(&self, check: Option<pb::EligibilityCheck>, what: &str) -> Result<EligibilityCheck, ClientError> {
+    pub(crate) async fn show(
+        &self,
+        check: Option<pb::EligibilityCheck>,
+        what: &str,
+    ) -> Result<EligibilityCheck, ClientError> {
         let member = check.as_ref().and_then(|check| check.member_id.parse().ok());
         let (mask, revision) = self.mask(member.clone()).await?;
         match check {
@@ -110,7 +114,13 @@ impl Scope {
         }
     }
 
-    fn reveal(&self, mut check: pb::EligibilityCheck, patient: Option<MemberId>, mask: Mask, revision: &str) -> EligibilityCheck {
+    fn reveal(
+        &self,
+        mut check: pb::EligibilityCheck,
+        patient: Option<MemberId>,
+        mask: Mask,
+        revision: &str,
+    ) -> EligibilityCheck {
         let subject = format!("EligibilityCheck/{}", check.id);
         self.written().disclosed.push(Disclosed { patient, subject, seen: Seen::new(mask, revision) });
         check.redact(mask);
@@ -142,7 +152,10 @@ pub(crate) fn sees_check(mask: Mask) -> bool {
 }
 
 /// An id that a client sent.
-pub(crate) fn parse_id<T: std::str::FromStr<Err = sluice_schema::ids::InvalidId>>(text: &str, field: &str) -> Result<T> {
+pub(crate) fn parse_id<T: std::str::FromStr<Err = sluice_schema::ids::InvalidId>>(
+    text: &str,
+    field: &str,
+) -> Result<T> {
     text.parse().map_err(|error: sluice_schema::ids::InvalidId| {
         fail(ClientError::new(sluice_schema::error::Code::InvalidId, error.to_string()).at(field))
     })

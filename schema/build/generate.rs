@@ -143,7 +143,8 @@ fn doc(out: &mut String, indent: &str, text: &str) {
 
 fn enumeration(out: &mut String, e: &Enumeration, model: &Model) {
     let fields = model.messages.iter().flat_map(|message| &message.fields);
-    let required = fields.filter(|f| !f.optional && f.open).any(|f| matches!(&f.shape, Shape::Enum(name) if *name == e.name));
+    let required =
+        fields.filter(|f| !f.optional && f.open).any(|f| matches!(&f.shape, Shape::Enum(name) if *name == e.name));
     doc(out, "", &e.doc);
     let _ = writeln!(out, "#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]\npub enum {} {{", e.name);
     for (variant, comment) in &e.values {
@@ -219,7 +220,9 @@ fn value(field: &Field) -> String {
     match (field.repeated, is_required(field), field.optional, fallible) {
         (true, true, ..) => format!("{source}.iter().map({one}).collect()"),
         (true, ..) => format!("Some({source}.iter().map({one}).collect())"),
-        (_, true, _, true) => format!("{}.unwrap_or({})", item(&field.shape, &format!("&{source}")), unknown(&field.shape)),
+        (_, true, _, true) => {
+            format!("{}.unwrap_or({})", item(&field.shape, &format!("&{source}")), unknown(&field.shape))
+        }
         (_, true, ..) => item(&field.shape, &source),
         (_, _, true, true) => format!("{source}.as_ref().and_then({one})"),
         (_, _, true, _) => format!("{source}.as_ref().map({one})"),

@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use prost_reflect::{
-    Cardinality, DescriptorPool, DynamicMessage, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
+    Cardinality, DescriptorPool, DynamicMessage, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind,
+    MessageDescriptor,
 };
 
 /// Packages whose messages carry annotations.
@@ -173,7 +174,11 @@ fn read_enum(e: &EnumDescriptor) -> Enumeration {
         let name = value.name().strip_prefix(&prefix).unwrap_or(value.name());
         (pascal(name), comment(file.file_descriptor_proto(), value.path()))
     });
-    Enumeration { name: e.name().to_owned(), doc: comment(file.file_descriptor_proto(), e.path()), values: values.collect() }
+    Enumeration {
+        name: e.name().to_owned(),
+        doc: comment(file.file_descriptor_proto(), e.path()),
+        values: values.collect(),
+    }
 }
 
 fn number(annotation: &DynamicMessage, name: &str) -> i32 {
@@ -182,7 +187,8 @@ fn number(annotation: &DynamicMessage, name: &str) -> i32 {
 
 fn comment(file: &prost_reflect::prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let info = file.source_code_info.iter().flat_map(|info| &info.location);
-    let comments = info.filter(|location| location.path == path).filter_map(|location| location.leading_comments.as_deref());
+    let comments =
+        info.filter(|location| location.path == path).filter_map(|location| location.leading_comments.as_deref());
     comments.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).next().unwrap_or_default()
 }
 

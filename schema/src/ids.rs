@@ -128,7 +128,7 @@ impl FromStr for Npi {
         if text.len() != 10 || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(InvalidNpi::Shape);
         }
-        if luhn_sum(text) % 10 == 0 { Ok(Self(text.into())) } else { Err(InvalidNpi::CheckDigit) }
+        if luhn_sum(text).is_multiple_of(10) { Ok(Self(text.into())) } else { Err(InvalidNpi::CheckDigit) }
     }
 }
 
@@ -136,7 +136,8 @@ impl FromStr for Npi {
 fn luhn_sum(digits: &str) -> u32 {
     let doubled = |d: u32| if d > 4 { 2 * d - 9 } else { 2 * d };
     let digit = |b: u8| u32::from(b - b'0');
-    digits.bytes().rev().enumerate().map(|(i, b)| if i % 2 == 1 { doubled(digit(b)) } else { digit(b) }).sum::<u32>() + 24
+    digits.bytes().rev().enumerate().map(|(i, b)| if i % 2 == 1 { doubled(digit(b)) } else { digit(b) }).sum::<u32>()
+        + 24
 }
 
 #[cfg(test)]

@@ -144,7 +144,9 @@ mod tests {
 
     #[test]
     fn cursors_stay_small() {
-        let size = |partitions| Cursor { epoch: Epoch(u64::MAX), vector: ReadVector(vec![1 << 34; partitions]) }.to_string().len();
+        let size = |partitions| {
+            Cursor { epoch: Epoch(u64::MAX), vector: ReadVector(vec![1 << 34; partitions]) }.to_string().len()
+        };
         assert!(size(1) <= 64, "{}", size(1));
         assert!(size(64) <= 512, "{}", size(64));
     }

@@ -32,7 +32,7 @@ fn text(ready: &Ready, config: &Config) -> String {
 /// A first check, to paste into a shell.
 fn first_steps(ready: &Ready) -> String {
     let token = ready.viewers.get("member").map_or("TOKEN", |member| member.token.as_str());
-    let query = r#"mutation { requestEligibilityCheck(idempotencyKey: \"first\", input: { memberId: \"m-1001\", payerId: \"60054\", provider: { npi: \"1234567893\", organizationName: \"Riverside Clinic\" }, subscriber: { memberId: \"RC100200300\", firstName: \"Ada\", lastName: \"Stone\", dateOfBirth: \"1980-05-17\" } }) { id state } }"#;
+    let query = r#"mutation { requestEligibilityCheck(idempotencyKey: \"first\", input: { memberId: \"m-1001\", payerId: \"60054\", provider: { npi: \"1234567893\", organizationName: \"Riverside Clinic\" }, subscriber: { memberId: \"AETNA12345\", firstName: \"Ada\", lastName: \"Stone\", dateOfBirth: \"1980-05-17\" } }) { id state } }"#;
     format!(
         "Ask a (simulated) payer, and watch the answer come:\n\n  curl -s {} -H 'content-type: application/json' -H 'authorization: Bearer {token}' \\\n    -d '{{\"query\":\"{query}\"}}'\n\n  curl -s '{}/events?channel=/members/m-1001/**' -H 'authorization: Bearer {token}'\n",
         ready.graphql, ready.url,

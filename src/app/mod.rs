@@ -4,6 +4,7 @@ mod banner;
 mod demo;
 mod keys;
 mod parts;
+mod watched;
 mod workers;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -17,11 +18,11 @@ use sluice_subscriptions::{
     worker::Worker,
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::demo::Identity;
 pub use self::parts::StartError;
-use self::{keys::KeyringKeys, parts::Parts, workers::AskPayer};
+use self::{keys::KeyringKeys, parts::Parts, watched::Watched, workers::AskPayer};
 use crate::{
     auth::{Issuer, TokenRules},
     config::{AuthMode, Config},
@@ -79,14 +80,21 @@ impl App {
             demo::relate(parts.relationships.as_ref()).await.map_err(StartError::Relationships)?;
         }
         let tasks = Tasks::default();
-        let access = Arc::new(Access::new(parts.relationships.clone(), ACCESS_DEADLINE));
-        let engine = start_engine(&parts, access.clone(), &tasks);
+        let health = Arc::<Health>::default();
+        let relationships = Watched::new(parts.relationships.clone(), "relationships", health.clone());
+        let access = Arc::new(Access::new(Arc::new(relationships), ACCESS_DEADLINE));
+        let engine = start_engine(&parts, access.clone(), health.clone(), &tasks);
         start_worker(&parts, &config, &tasks);
         tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
-        let services = Services { eligibility: parts.eligibility(), reader: parts.eligibility().reader(), access, engine: engine.clone() };
+        let services = Services {
+            eligibility: parts.eligibility(),
+            reader: parts.eligibility().reader(),
+            access,
+            engine: engine.clone(),
+        };
         let graph = Graph::new(services, limits(&config)).map_err(StartError::Schema)?;
         let gate = Arc::new(Gateway { verifier, graph, engine });
-        Ok(Self { config, parts, gate, issuer, tasks, health: Arc::default(), metrics })
+        Ok(Self { config, parts, gate, issuer, tasks, health, metrics })
     }
 
     /// Serves until `shutdown` is done, then drains: WebSockets are closed with advice, requests finished, tasks awaited.
@@ -96,7 +104,10 @@ impl App {
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let address = listener.local_addr().map_err(RunError::Serve)?;
         let drain = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, self.router(drain.clone()), drain.clone()));
+        // WebSockets outlive the server that upgraded them: they are waited for by name.
+        let connections = TaskTracker::new();
+        let router = self.router(drain.clone(), connections.clone());
+        let server = tokio::spawn(serve(listener, router, drain.clone()));
         self.health.accepting(true);
         self.announce(address)?;
         let failed = tokio::select! {
@@ -106,7 +117,9 @@ impl App {
         self.health.accepting(false);
         drain.cancel();
         let grace = Duration::from_secs(self.config.server.drain_seconds);
-        if tokio::time::timeout(grace, server).await.is_err() {
+        connections.close();
+        let ended = async { tokio::join!(server, connections.wait()) };
+        if tokio::time::timeout(grace, ended).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
         self.tasks.drain(grace).await;
@@ -114,8 +127,8 @@ impl App {
         failed.map_or(Ok(()), |name| Err(RunError::Task(name)))
     }
 
-    fn router(&self, drain: CancellationToken) -> Router {
-        transports::router(self.gate.clone(), self.config.transports.clone(), drain)
+    fn router(&self, drain: CancellationToken, connections: TaskTracker) -> Router {
+        transports::tracked_router(self.gate.clone(), self.config.transports.clone(), drain, connections)
             .merge(health::routes(self.health.clone(), self.metrics.clone()))
     }
 
@@ -143,11 +156,11 @@ async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) 
     axum::serve(listener, router).with_graceful_shutdown(async move { drain.cancelled().await }).await
 }
 
-fn start_engine(parts: &Parts, access: Arc<Access>, tasks: &Tasks) -> Engine {
+fn start_engine(parts: &Parts, access: Arc<Access>, health: Arc<Health>, tasks: &Tasks) -> Engine {
     let engine_parts = EngineParts {
         log: parts.log.clone(),
         access,
-        audit: parts.audit.clone(),
+        audit: Arc::new(Watched::new(parts.audit.clone(), "audit", health)),
         keys: Arc::new(KeyringKeys(parts.keyring.clone())),
         audit_deadline: AUDIT_DEADLINE,
     };

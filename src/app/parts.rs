@@ -1,6 +1,10 @@
 //! The embedded parts, opened.
 
-use std::{path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use sluice_adapters::{
@@ -62,7 +66,8 @@ impl Parts {
     pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
         let directory = DataDir::open(&config.data_dir)?;
         let retention = Some(config.log_retention.0);
-        let store = Arc::new(SqliteStore::open(&directory, StoreOptions { retention, ..StoreOptions::default() }).await?);
+        let store =
+            Arc::new(SqliteStore::open(&directory, StoreOptions { retention, ..StoreOptions::default() }).await?);
         Ok(Self {
             payer: Arc::new(clearinghouse(&config.eligibility.clearinghouse)),
             log: store.clone(),

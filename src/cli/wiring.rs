@@ -49,11 +49,9 @@ pub fn token(config: &Config, args: &TokenArgs) -> Result<String, Failure> {
 fn identity(args: &TokenArgs) -> Result<Identity, Failure> {
     match (args.r#as, &args.user, &args.tenant, args.purpose) {
         (Some(person), ..) => Identity::of(person).map_err(failure),
-        (None, Some(user), Some(tenant), Some(purpose)) => Ok(Identity {
-            user: user.parse().map_err(failure)?,
-            tenant: tenant.parse().map_err(failure)?,
-            purpose,
-        }),
+        (None, Some(user), Some(tenant), Some(purpose)) => {
+            Ok(Identity { user: user.parse().map_err(failure)?, tenant: tenant.parse().map_err(failure)?, purpose })
+        }
         _ => Err(Failure::App("say for whom: --as PERSON, or --user, --tenant and --purpose".into())),
     }
 }

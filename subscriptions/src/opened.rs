@@ -37,7 +37,10 @@ pub struct OpenedEvent {
 impl OpenedEvent {
     /// Decrypts and reads an event. `None`: its key was erased, or this version does not know its type; whoever reads on
     /// passes it.
-    pub async fn open(keys: &dyn PayloadKeys, recorded: &Arc<RecordedEvent>) -> Result<Option<Arc<Self>>, KeysUnavailable> {
+    pub async fn open(
+        keys: &dyn PayloadKeys,
+        recorded: &Arc<RecordedEvent>,
+    ) -> Result<Option<Arc<Self>>, KeysUnavailable> {
         let header = &recorded.header;
         let (Ok(tenant), Ok(channel)) = (header.tenant.parse::<TenantId>(), header.channel.parse()) else {
             return Ok(unreadable(recorded, "its header is not of the documented form"));
@@ -63,6 +66,11 @@ fn patient(routing_key: &RoutingKey) -> Option<MemberId> {
 
 fn unreadable(recorded: &RecordedEvent, why: &str) -> Option<Arc<OpenedEvent>> {
     metrics::counter!("sluice_events_unreadable_total").increment(1);
-    tracing::error!(event_id = recorded.header.event_id, event_type = recorded.header.r#type, why, "an event is passed over");
+    tracing::error!(
+        event_id = recorded.header.event_id,
+        event_type = recorded.header.r#type,
+        why,
+        "an event is passed over"
+    );
     None
 }

@@ -36,7 +36,7 @@ pub(super) fn read(response: &Value) -> Coverage {
         behavioral_health_benefits: of_class(&rows, Sensitive::BehavioralHealth),
         substance_use_benefits: of_class(&rows, Sensitive::SubstanceUse),
         reproductive_benefits: of_class(&rows, Sensitive::Reproductive),
-        // Sensitive::Hiv has no list yet: such rows are left out.
+        hiv_benefits: of_class(&rows, Sensitive::Hiv),
     }
 }
 

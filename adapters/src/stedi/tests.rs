@@ -85,10 +85,12 @@ fn rows_of_protected_services_are_in_their_own_lists_only() {
     assert_eq!(codes(&coverage.behavioral_health_benefits), ["98 MH", "A6"]);
     assert_eq!(codes(&coverage.substance_use_benefits), ["98 AI", "AI"]);
     assert_eq!(codes(&coverage.reproductive_benefits), ["69"]);
+    assert_eq!(codes(&coverage.hiv_benefits), ["85"]);
     let nothing_of_them = Coverage {
         behavioral_health_benefits: vec![],
         substance_use_benefits: vec![],
         reproductive_benefits: vec![],
+        hiv_benefits: vec![],
         ..coverage.clone()
     };
     let rest = format!("{nothing_of_them:?}");

@@ -40,7 +40,14 @@ struct SubscriberInput {
 
 impl From<RequestEligibilityCheckInput> for RequestInput {
     fn from(input: RequestEligibilityCheckInput) -> Self {
-        let RequestEligibilityCheckInput { member_id, payer_id, provider, subscriber, service_type_codes, date_of_service } = input;
+        let RequestEligibilityCheckInput {
+            member_id,
+            payer_id,
+            provider,
+            subscriber,
+            service_type_codes,
+            date_of_service,
+        } = input;
         Self {
             member_id: member_id.0,
             payer_id: payer_id.0,

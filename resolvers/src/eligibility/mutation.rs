@@ -26,7 +26,8 @@ impl EligibilityMutation {
         &self,
         ctx: &Context<'_>,
         input: RequestEligibilityCheckInput,
-        #[graphql(desc = "Made by the client, one for each request that it means: a UUID will do.")] idempotency_key: String,
+        #[graphql(desc = "Made by the client, one for each request that it means: a UUID will do.")]
+        idempotency_key: String,
     ) -> Result<EligibilityCheck> {
         let member: MemberId = parse_id(&input.member_id, "input.memberId")?;
         let (scope, services) = authorize(ctx, Some(&member), &format!("Member/{member}")).await?;
@@ -51,7 +52,8 @@ impl EligibilityMutation {
 /// same questions.
 async fn authorize<'c>(ctx: &Context<'c>, member: Option<&MemberId>, what: &str) -> Result<(&'c Scope, &'c Services)> {
     let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
-    let may = services.access.may(&scope.viewer, REQUEST_ELIGIBILITY_CHECK, member).await.map_err(|e| fail(undecided(e)))?;
+    let may =
+        services.access.may(&scope.viewer, REQUEST_ELIGIBILITY_CHECK, member).await.map_err(|e| fail(undecided(e)))?;
     let (mask, _) = scope.mask(member.cloned()).await.map_err(fail)?;
     if may && sees_check(mask) { Ok((scope, services)) } else { Err(fail(scope.deny(what))) }
 }

@@ -4,10 +4,7 @@ use async_graphql::{
     Context, ID, Object, Result,
     connection::{Connection, Edge, EmptyFields},
 };
-use sluice_domain::{
-    eligibility::reader::Current,
-    store::Page,
-};
+use sluice_domain::{eligibility::reader::Current, store::Page};
 use sluice_schema::{
     error::{ClientError, Code},
     graphql::EligibilityCheck,
@@ -114,6 +111,9 @@ async fn show(ctx: &Context<'_>, current: Current) -> Result<EligibilityCheck> {
 fn page_size(first: i32) -> Result<usize> {
     let fits = (1..=MAX_PAGE).contains(&first).then(|| usize::try_from(first).ok()).flatten();
     fits.ok_or_else(|| {
-        fail(ClientError::new(Code::InvalidPage, format!("`first` is 1 to {MAX_PAGE}; {PAGE} where it is left out.")).at("first"))
+        fail(
+            ClientError::new(Code::InvalidPage, format!("`first` is 1 to {MAX_PAGE}; {PAGE} where it is left out."))
+                .at("first"),
+        )
     })
 }

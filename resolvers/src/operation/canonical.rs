@@ -4,11 +4,11 @@
 
 use std::fmt::Write;
 
+use async_graphql::parser::types::VariableDefinition;
 use async_graphql::{
     Name, Positioned, Value as ConstValue,
     parser::types::{Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet},
 };
-use async_graphql::parser::types::VariableDefinition;
 use serde_json::{Map, Value};
 
 /// How deep fragments are followed: documents that need more are over the depth limit anyway.
@@ -27,8 +27,7 @@ pub(crate) fn canonical(
     operation: &OperationDefinition,
     variables: &Map<String, Value>,
 ) -> String {
-    let mut printer =
-        Printer { document, definitions: &operation.variable_definitions, variables, out: String::new() };
+    let mut printer = Printer { document, definitions: &operation.variable_definitions, variables, out: String::new() };
     for item in &operation.selection_set.node.items {
         if let Selection::Field(field) = &item.node {
             printer.head(field.node.alias.as_ref(), &field.node.name.node);
@@ -102,7 +101,8 @@ impl Printer<'_> {
         }
         self.out.push('(');
         for (name, value) in arguments {
-            let value = value.node.clone().into_const_with(|name| Ok::<_, std::convert::Infallible>(self.variable(&name)));
+            let value =
+                value.node.clone().into_const_with(|name| Ok::<_, std::convert::Infallible>(self.variable(&name)));
             let Ok(value) = value;
             let _ = write!(self.out, "{}:{value} ", name.node);
         }

@@ -47,7 +47,9 @@ fn collect(
                 fields.push(field.clone());
                 continue;
             }
-            Selection::InlineFragment(fragment) => (fragment.node.type_condition.as_ref(), &fragment.node.selection_set.node),
+            Selection::InlineFragment(fragment) => {
+                (fragment.node.type_condition.as_ref(), &fragment.node.selection_set.node)
+            }
             Selection::FragmentSpread(spread) => {
                 let name = &spread.node.fragment_name.node;
                 let fragment = fragments.get(name).ok_or_else(|| refuse("it names a fragment that is not there"))?;
@@ -66,7 +68,9 @@ fn collect(
 }
 
 fn one(fields: Vec<Positioned<Field>>) -> Result<Positioned<Selection>, ClientError> {
-    let Ok([field]) = <[_; 1]>::try_from(fields) else { return Err(refuse("it has more than one root field, or none")) };
+    let Ok([field]) = <[_; 1]>::try_from(fields) else {
+        return Err(refuse("it has more than one root field, or none"));
+    };
     if field.node.name.node.starts_with("__") {
         return Err(refuse("its root field is one of introspection"));
     }
@@ -76,8 +80,11 @@ fn one(fields: Vec<Positioned<Field>>) -> Result<Positioned<Selection>, ClientEr
 /// The fragments that any operation still leads to.
 fn reachable(document: &ExecutableDocument) -> HashSet<Name> {
     let mut found = HashSet::new();
-    let mut to_visit: Vec<&SelectionSet> =
-        document.operations.iter().map(|(_, operation): (_, &Positioned<OperationDefinition>)| &operation.node.selection_set.node).collect();
+    let mut to_visit: Vec<&SelectionSet> = document
+        .operations
+        .iter()
+        .map(|(_, operation): (_, &Positioned<OperationDefinition>)| &operation.node.selection_set.node)
+        .collect();
     while let Some(set) = to_visit.pop() {
         for item in &set.items {
             match &item.node {

@@ -106,16 +106,23 @@ fn pick<'d>(document: &'d ExecutableDocument, name: Option<&str>) -> Result<&'d 
         (None, _) => None,
     };
     picked.map(|(_, operation)| &operation.node).ok_or_else(|| {
-        ClientError::new(Code::ValidationFailed, "Name one of the document's operations in `operationName`, as it is written there.")
+        ClientError::new(
+            Code::ValidationFailed,
+            "Name one of the document's operations in `operationName`, as it is written there.",
+        )
     })
 }
 
 fn over(what: &str, limit: usize) -> ClientError {
-    ClientError::new(Code::LimitExceeded, format!("The document has more than {limit} {what}: ask for less, or in parts."))
+    ClientError::new(
+        Code::LimitExceeded,
+        format!("The document has more than {limit} {what}: ask for less, or in parts."),
+    )
 }
 
 fn syntax(error: &async_graphql::parser::Error) -> ClientError {
-    let at = error.positions().next().map(|at| format!(" at line {}, column {}", at.line, at.column)).unwrap_or_default();
+    let at =
+        error.positions().next().map(|at| format!(" at line {}, column {}", at.line, at.column)).unwrap_or_default();
     ClientError::new(Code::ParseFailed, format!("The document is not GraphQL: look{at}."))
 }
 
@@ -166,7 +173,9 @@ mod tests {
     #[test]
     fn a_subscription_has_one_root_field_also_through_fragments() {
         let roots = |query: &str| parse(query).map(|operation| operation.projection_key().expect("has one"));
-        assert!(roots("subscription { ...A } fragment A on Subscription { x { y } }").expect("one field").starts_with("x{"));
+        assert!(
+            roots("subscription { ...A } fragment A on Subscription { x { y } }").expect("one field").starts_with("x{")
+        );
         assert!(roots("subscription { ... on Subscription { x { y } } }").is_ok());
         for two in [
             "subscription { a b }",
@@ -194,7 +203,10 @@ mod tests {
         let mine = key("subscription { memberEligibility(memberId: \"m-1\") { id coverage { active } } }", none());
         let with_variable = "subscription S($m: ID!) { memberEligibility(memberId: $m) { ...C } } fragment C on EligibilityCheck { id coverage { active } }";
         assert_ne!(mine, key("subscription { memberEligibility(memberId: \"m-1\") { id } }", none()));
-        assert_ne!(mine, key("subscription { e: memberEligibility(memberId: \"m-1\") { id coverage { active } } }", none()));
+        assert_ne!(
+            mine,
+            key("subscription { e: memberEligibility(memberId: \"m-1\") { id coverage { active } } }", none())
+        );
         let theirs = key(with_variable, serde_json::json!({ "m": "m-2" }));
         assert_eq!(theirs, key(with_variable, serde_json::json!({ "m": "m-3" })));
         let directive = "subscription S($m: ID!, $c: Boolean = false) { memberEligibility(memberId: $m) { id coverage @include(if: $c) { active } } }";

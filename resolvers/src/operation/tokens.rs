@@ -59,8 +59,14 @@ mod tests {
         assert_eq!(count("", 100), 0);
         assert_eq!(count("{ a, b # c d e\n }", 100), 4);
         assert_eq!(count("query Q($a: [Int!]! = [1, -2.5e3]) { x(a: $a) ...F @b }", 100), 30);
-        assert_eq!(count(r#"{ a(s: "one \" token", t: """and
-            \""" one""") }"#, 100), 11);
+        assert_eq!(
+            count(
+                r#"{ a(s: "one \" token", t: """and
+            \""" one""") }"#,
+                100
+            ),
+            11
+        );
     }
 
     #[test]

@@ -109,9 +109,13 @@ mod tests {
 
     #[test]
     fn a_changed_path_is_held_back_with_what_it_names() {
-        let paths = ["state", "coverage.active", "coverage.behavioral_health_benefits", "subscriber.member_id", "no.such"];
-        let mut changed =
-            pb::EligibilityCheckChanged { changed: paths.map(str::to_owned).into(), after: Some(check()), before: Some(check()) };
+        let paths =
+            ["state", "coverage.active", "coverage.behavioral_health_benefits", "subscriber.member_id", "no.such"];
+        let mut changed = pb::EligibilityCheckChanged {
+            changed: paths.map(str::to_owned).into(),
+            after: Some(check()),
+            before: Some(check()),
+        };
         changed.redact(mask(Visibility::CareTeam));
         assert_eq!(changed.changed, ["state", "coverage.active"]);
         assert_eq!(changed.before, changed.after, "both sides are redacted");
@@ -121,7 +125,12 @@ mod tests {
     fn every_field_of_every_message_has_a_label_that_somebody_may_open() {
         for table in MESSAGES {
             for field in table.fields {
-                assert!(!field.label.visibilities.is_empty(), "{}.{}: INTERNAL fields do not belong into events", table.name, field.name);
+                assert!(
+                    !field.label.visibilities.is_empty(),
+                    "{}.{}: INTERNAL fields do not belong into events",
+                    table.name,
+                    field.name
+                );
             }
         }
     }

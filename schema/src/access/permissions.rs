@@ -36,21 +36,45 @@ const fn class(name: &'static str, sensitivity: Sensitivity) -> Permission {
     Permission { name, visibilities: Visibilities::NONE, sensitivities: Sensitivities::of(sensitivity) }
 }
 
-macro_rules! with_classes {
-    ($($audience:expr),+) => {
-        [
-            $($audience,)+
-            class("see_behavioral_health", Sensitivity::BehavioralHealth),
-            class("see_substance_use", Sensitivity::SubstanceUse),
-            class("see_hiv", Sensitivity::Hiv),
-            class("see_reproductive", Sensitivity::Reproductive),
-            class("see_genetic", Sensitivity::Genetic),
-        ]
-    };
-}
+const BEHAVIORAL_HEALTH: Permission = class("see_behavioral_health", Sensitivity::BehavioralHealth);
+const SUBSTANCE_USE: Permission = class("see_substance_use", Sensitivity::SubstanceUse);
+const HIV: Permission = class("see_hiv", Sensitivity::Hiv);
+const REPRODUCTIVE: Permission = class("see_reproductive", Sensitivity::Reproductive);
+const GENETIC: Permission = class("see_genetic", Sensitivity::Genetic);
 
-const PATIENT_REQUEST: [Permission; 7] =
-    with_classes![audience("see_as_member", Visibility::Member), audience("see_as_family", Visibility::Family)];
-const TREATMENT: [Permission; 6] = with_classes![audience("see_as_care_team_for_treatment", Visibility::CareTeam)];
-const PAYMENT: [Permission; 6] = with_classes![audience("see_as_staff_for_payment", Visibility::Staff)];
-const OPERATIONS: [Permission; 6] = with_classes![audience("see_as_staff_for_operations", Visibility::Staff)];
+const PATIENT_REQUEST: [Permission; 7] = [
+    audience("see_as_member", Visibility::Member),
+    audience("see_as_family", Visibility::Family),
+    BEHAVIORAL_HEALTH,
+    SUBSTANCE_USE,
+    HIV,
+    REPRODUCTIVE,
+    GENETIC,
+];
+
+const TREATMENT: [Permission; 6] = [
+    audience("see_as_care_team_for_treatment", Visibility::CareTeam),
+    class("see_behavioral_health_for_treatment", Sensitivity::BehavioralHealth),
+    SUBSTANCE_USE,
+    HIV,
+    class("see_reproductive_for_treatment", Sensitivity::Reproductive),
+    GENETIC,
+];
+
+const PAYMENT: [Permission; 6] = [
+    audience("see_as_staff_for_payment", Visibility::Staff),
+    BEHAVIORAL_HEALTH,
+    SUBSTANCE_USE,
+    HIV,
+    REPRODUCTIVE,
+    GENETIC,
+];
+
+const OPERATIONS: [Permission; 6] = [
+    audience("see_as_staff_for_operations", Visibility::Staff),
+    BEHAVIORAL_HEALTH,
+    SUBSTANCE_USE,
+    HIV,
+    REPRODUCTIVE,
+    GENETIC,
+];

@@ -6,8 +6,8 @@ use std::{
 };
 
 use async_graphql::{
-    ContextSelectionSet, OutputType, Positioned, QueryPathNode, QueryPathSegment, ServerResult, Value, parser::types::Field,
-    registry::Registry,
+    ContextSelectionSet, OutputType, Positioned, QueryPathNode, QueryPathSegment, ServerResult, Value,
+    parser::types::Field, registry::Registry,
 };
 
 use crate::access::{Label, Mask};

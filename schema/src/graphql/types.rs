@@ -1,6 +1,7 @@
 //! The objects and enums that mirror the messages of `proto/`.
 
-#![allow(unused_variables, clippy::redundant_closure, clippy::large_enum_variant)]
+// Generated code spells out what a person would shorten.
+#![allow(unused_variables, clippy::all)]
 
 use async_graphql::{Enum, ID, SimpleObject, Union};
 

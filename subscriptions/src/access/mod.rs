@@ -60,7 +60,11 @@ impl Access {
     ///
     /// # Errors
     /// As [`Access::decide`].
-    pub async fn decide_one(&self, viewer: &Viewer, member: Option<&MemberId>) -> Result<(Mask, Arc<str>), AccessUnavailable> {
+    pub async fn decide_one(
+        &self,
+        viewer: &Viewer,
+        member: Option<&MemberId>,
+    ) -> Result<(Mask, Arc<str>), AccessUnavailable> {
         let Decisions { revision, masks } = self.decide(&[Question { viewer, member }]).await?;
         Ok((masks.first().copied().unwrap_or(Mask::NOTHING), revision))
     }
@@ -69,13 +73,20 @@ impl Access {
     ///
     /// # Errors
     /// As [`Access::decide`].
-    pub async fn may(&self, viewer: &Viewer, permission: &str, member: Option<&MemberId>) -> Result<bool, AccessUnavailable> {
-        let check = Check { resource: resource(viewer, member), permission: permission.into(), subject: subject(viewer) };
+    pub async fn may(
+        &self,
+        viewer: &Viewer,
+        permission: &str,
+        member: Option<&MemberId>,
+    ) -> Result<bool, AccessUnavailable> {
+        let check =
+            Check { resource: resource(viewer, member), permission: permission.into(), subject: subject(viewer) };
         Ok(self.check(&[check]).await?.allowed == [true])
     }
 
     async fn check(&self, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
-        let answer = tokio::time::timeout(self.deadline, self.relationships.check_many(Consistency::Full, checks)).await;
+        let answer =
+            tokio::time::timeout(self.deadline, self.relationships.check_many(Consistency::Full, checks)).await;
         let checked = answer.map_err(|_| AccessUnavailable("no answer in time".into()))?.map_err(unavailable)?;
         if checked.allowed.len() == checks.len() {
             Ok(checked)
@@ -89,7 +100,9 @@ fn unavailable(error: RelationshipsError) -> AccessUnavailable {
     AccessUnavailable(error.to_string())
 }
 
-fn purpose_permissions(purpose: PurposeOfUse) -> impl ExactSizeIterator<Item = &'static sluice_schema::access::Permission> {
+fn purpose_permissions(
+    purpose: PurposeOfUse,
+) -> impl ExactSizeIterator<Item = &'static sluice_schema::access::Permission> {
     permissions(purpose).iter()
 }
 

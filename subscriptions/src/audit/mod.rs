@@ -28,7 +28,14 @@ pub struct AuditRecord {
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// One event to all who see the same of it on this node.
-    Deliver { patient: Option<MemberId>, event_id: String, event_type: String, cursor: String, seen: Seen, recipients: Vec<Recipient> },
+    Deliver {
+        patient: Option<MemberId>,
+        event_id: String,
+        event_type: String,
+        cursor: String,
+        seen: Seen,
+        recipients: Vec<Recipient>,
+    },
     /// One answer to a query, mutation or poll.
     Respond { recipient: Recipient, disclosed: Vec<Disclosed> },
     /// A subscription began.
@@ -59,7 +66,11 @@ pub struct Seen {
 
 impl Seen {
     pub fn new(mask: Mask, revision: &str) -> Self {
-        Self { visibilities: mask.visibilities.bits(), sensitivities: mask.sensitivities.bits(), revision: revision.to_owned() }
+        Self {
+            visibilities: mask.visibilities.bits(),
+            sensitivities: mask.sensitivities.bits(),
+            revision: revision.to_owned(),
+        }
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use sluice_schema::{access::Mask, error::{ClientError, Code}, position::ReadVector};
+use sluice_schema::{
+    access::Mask,
+    error::{ClientError, Code},
+    position::ReadVector,
+};
 
 use super::{Parts, subscription::Live};
 use crate::{
@@ -82,7 +86,8 @@ async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended) -> Result
     for (index, entry) in entries.iter().enumerate() {
         for live in &entry.subscriptions {
             if live.is_expired() {
-                let error = ClientError::new(Code::Unauthenticated, "The token has expired: renew it and resume by cursor.");
+                let error =
+                    ClientError::new(Code::Unauthenticated, "The token has expired: renew it and resume by cursor.");
                 ended.push((live.clone(), entry.vector.clone(), Some(error)));
                 continue;
             }
@@ -111,9 +116,12 @@ fn group(entries: &[Entry], pairs: Vec<(usize, &Arc<Live>, usize)>, masks: &[Mas
             metrics::counter!("sluice_deliveries_denied_total").increment(1);
             continue;
         };
-        let class = classes
-            .entry((entry, mask, live.projection.key().clone()))
-            .or_insert_with(|| Class { entry, seen: seen.clone(), revision: revision.clone(), members: Vec::new() });
+        let class = classes.entry((entry, mask, live.projection.key().clone())).or_insert_with(|| Class {
+            entry,
+            seen: seen.clone(),
+            revision: revision.clone(),
+            members: Vec::new(),
+        });
         class.members.push(live.clone());
     }
     classes.into_values().collect()

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sluice_schema::{
-    error::{ClientError, Code},
+    error::ClientError,
     event::RecordedEvent,
     position::{Partition, ReadVector, Seq},
 };
@@ -40,7 +40,12 @@ pub(super) struct CatchUp {
 struct Done;
 
 impl CatchUp {
-    pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, vector: ReadVector, state: Option<Arc<RecordedEvent>>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        live: Arc<Live>,
+        vector: ReadVector,
+        state: Option<Arc<RecordedEvent>>,
+    ) -> Self {
         Self { shared, live, vector, state, renderers: Renderers::default(), pause: FIRST_PAUSE }
     }
 
@@ -89,7 +94,10 @@ impl CatchUp {
                     self.deliver(events, vector, true).await?;
                 }
                 Err(LogError::Unavailable(why)) => self.hold("the log can't be read", &why).await,
-                Err(LogError::Gap { .. }) => return Err(self.end(gap())),
+                Err(LogError::Gap { .. }) => {
+                    let error = self.gap().await;
+                    return Err(self.end(error));
+                }
             }
         }
         Ok(())
@@ -97,7 +105,12 @@ impl CatchUp {
 
     /// Delivers events that follow on `vector`; tries until it works. `advances`: whether they are read from the log, or are
     /// a state that was read beside it.
-    async fn deliver(&mut self, events: Vec<Arc<RecordedEvent>>, vector: ReadVector, advances: bool) -> Result<(), Done> {
+    async fn deliver(
+        &mut self,
+        events: Vec<Arc<RecordedEvent>>,
+        vector: ReadVector,
+        advances: bool,
+    ) -> Result<(), Done> {
         let reached = loop {
             let mut reached = vector.clone();
             let entries = match self.entries(&events, &mut reached, advances).await {
@@ -137,7 +150,9 @@ impl CatchUp {
             }
             let wanted = !advances || (self.live.matches(&event.header) && self.live.wants(event));
             if wanted {
-                let opened = OpenedEvent::open(self.shared.parts.keys.as_ref(), event).await.map_err(|error| error.to_string())?;
+                let opened = OpenedEvent::open(self.shared.parts.keys.as_ref(), event)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 entries.extend(opened.map(|event| self.shared.entry(event, reached, vec![self.live.clone()])));
             }
         }
@@ -157,6 +172,14 @@ impl CatchUp {
         }
     }
 
+    /// Retention has passed the place while the subscription was behind.
+    async fn gap(&mut self) -> ClientError {
+        match self.shared.parts.log.earliest().await {
+            Ok(earliest) => self.shared.expired(&earliest, "RETENTION", "events behind it are no longer kept"),
+            Err(_) => ClientError::unavailable(),
+        }
+    }
+
     fn end(&self, error: ClientError) -> Done {
         self.live.end(&self.vector, Some(error));
         Done
@@ -168,14 +191,6 @@ impl CatchUp {
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-fn gap() -> ClientError {
-    ClientError::new(
-        Code::CursorExpired,
-        "Events behind this place are no longer kept: read the current state, then subscribe without a cursor.",
-    )
-    .with("reason", "RETENTION")
 }
 
 /// Says what is away, and pauses.

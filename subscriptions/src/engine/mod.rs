@@ -31,7 +31,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{batch::Entry, catch_up::CatchUp, shard::Command, subscription::Live};
 pub use self::{poll::Polled, subscription::Handle};
-use crate::{access::Access, audit::AuditTrail, deliver::Subscriber, log::EventLog, opened::{OpenedEvent, PayloadKeys}, render::Projection};
+use crate::{
+    access::Access,
+    audit::AuditTrail,
+    deliver::Subscriber,
+    log::EventLog,
+    opened::{OpenedEvent, PayloadKeys},
+    render::Projection,
+};
 
 /// What the engine works with.
 #[derive(Clone)]

@@ -27,7 +27,11 @@ const LAST_STEP: usize = 64;
 
 pub(super) enum Command {
     /// A subscription that is caught up to this place.
-    Attach { live: Arc<Live>, vector: ReadVector, answer: oneshot::Sender<Attached> },
+    Attach {
+        live: Arc<Live>,
+        vector: ReadVector,
+        answer: oneshot::Sender<Attached>,
+    },
     Stop(u64),
 }
 
@@ -173,13 +177,20 @@ impl Shard {
     }
 
     fn concerned(&self, event: &RecordedEvent) -> Vec<Arc<Live>> {
-        let (Ok(tenant), Ok(channel)) = (event.header.tenant.parse(), event.header.channel.parse()) else { return Vec::new() };
+        let (Ok(tenant), Ok(channel)) = (event.header.tenant.parse(), event.header.channel.parse()) else {
+            return Vec::new();
+        };
         let ids = self.index.matching(&tenant, &channel);
         ids.iter().filter_map(|id| self.subscriptions.get(id)).filter(|live| live.wants(event)).cloned().collect()
     }
 
     /// Opens an event; `false` where its key can't be had now.
-    async fn open(&mut self, event: &Arc<RecordedEvent>, subscriptions: Vec<Arc<Live>>, entries: &mut Vec<Entry>) -> bool {
+    async fn open(
+        &mut self,
+        event: &Arc<RecordedEvent>,
+        subscriptions: Vec<Arc<Live>>,
+        entries: &mut Vec<Entry>,
+    ) -> bool {
         match OpenedEvent::open(self.shared.parts.keys.as_ref(), event).await {
             Ok(Some(event)) => {
                 entries.push(self.shared.entry(event, &self.vector, subscriptions));

@@ -8,7 +8,7 @@ use sluice_schema::{
     position::{Cursor, MalformedCursor, ReadVector},
 };
 
-use super::{Engine, Handle, Start, Subscribe, subscription::Live};
+use super::{Engine, Handle, Shared, Start, Subscribe, subscription::Live};
 use crate::audit::{Action, AuditRecord};
 
 impl Engine {
@@ -53,26 +53,33 @@ impl Engine {
             ClientError::unavailable()
         })?;
         if cursor.epoch != log.epoch() {
-            return Err(self.expired(&earliest, "EPOCH", "the log was made anew since"));
+            return Err(self.shared.expired(&earliest, "EPOCH", "the log was made anew since"));
         }
         if cursor.vector.0.len() != earliest.0.len() {
             return Err(ClientError::new(Code::MalformedCursor, MalformedCursor.to_string()));
         }
         if !cursor.vector.covers(&earliest) {
-            return Err(self.expired(&earliest, "RETENTION", "events behind it are no longer kept"));
+            return Err(self.shared.expired(&earliest, "RETENTION", "events behind it are no longer kept"));
         }
         if !log.heads().borrow().covers(&cursor.vector) {
-            return Err(self.expired(&earliest, "AHEAD", "it lies ahead of the log, which must have been restored"));
+            return Err(self.shared.expired(
+                &earliest,
+                "AHEAD",
+                "it lies ahead of the log, which must have been restored",
+            ));
         }
         Ok(cursor.vector.clone())
     }
+}
 
-    fn expired(&self, earliest: &ReadVector, reason: &str, why: &str) -> ClientError {
+impl Shared {
+    /// The typed gap: what is missing, and where reading can begin.
+    pub(super) fn expired(&self, earliest: &ReadVector, reason: &str, why: &str) -> ClientError {
         let message = format!(
             "This cursor can't be resumed: {why}. Read the current state, or begin at `extensions.earliest`, knowing that events are missing."
         );
         ClientError::new(Code::CursorExpired, message)
             .with("reason", reason)
-            .with("earliest", self.shared.cursor(earliest).to_string())
+            .with("earliest", self.cursor(earliest).to_string())
     }
 }

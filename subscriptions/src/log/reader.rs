@@ -54,7 +54,9 @@ impl Reader {
         let count = heads.0.len();
         let mut events: Vec<Arc<RecordedEvent>> = Vec::new();
         let mut read_to = self.vector.clone();
-        for partition in (0..count).map(|i| (self.next_partition + i) % count).filter_map(|p| Partition::try_from(p).ok()) {
+        for partition in
+            (0..count).map(|i| (self.next_partition + i) % count).filter_map(|p| Partition::try_from(p).ok())
+        {
             if events.len() < max && read_to.get(partition) < heads.get(partition) {
                 let more = read_after(self.log.as_ref(), partition, read_to.get(partition), max - events.len()).await?;
                 more.iter().for_each(|event| read_to.advance(partition, event.position.seq));

@@ -5,7 +5,7 @@ use sluice_schema::ids::TenantId;
 
 use super::{Check, ObjectRef, Relationship, SCHEMA, Schema, SubjectRef, Tuples, Update, check, required_permissions};
 
-const PERMISSIONS: [&str; 11] = [
+const PERMISSIONS: [&str; 13] = [
     "see_as_member",
     "see_as_family",
     "see_as_care_team_for_treatment",
@@ -16,40 +16,42 @@ const PERMISSIONS: [&str; 11] = [
     "see_hiv",
     "see_reproductive",
     "see_genetic",
+    "see_behavioral_health_for_treatment",
+    "see_reproductive_for_treatment",
     "request_eligibility_check",
 ];
 
 /// A row for each role, a column for each of [`PERMISSIONS`]: y for yes.
 #[rustfmt::skip]
 const MATRIX: [(&str, &str); 26] = [
-    //                              audiences  classes  ask
-    //                              M F T P O  B S H R G  Q
-    ("self",                       "y . . . .  y y y y y  y"),
-    ("guardian",                   ". y . . .  . . . . .  y"),
-    ("guardian until later",       ". y . . .  . . . . .  y"),
-    ("guardian until now",         ". . . . .  . . . . .  ."),
-    ("family",                     ". y . . .  . . . . .  ."),
-    ("lead",                       ". . y . .  y . . y .  y"),
-    ("nurse",                      ". . y . .  y . . y .  y"),
-    ("covering until later",       ". . y . .  y . . y .  y"),
-    ("covering until now",         ". . . . .  . . . . .  ."),
-    ("nurse of an ended referral", ". . . . .  . . . . .  ."),
-    ("nurse of another team",      ". . . . .  . . . . .  ."),
-    ("billing",                    ". . . y .  . . . . .  y"),
-    ("operations",                 ". . . . y  . . . . .  ."),
-    ("billing elsewhere",          ". . . . .  . . . . .  ."),
-    ("colleague",                  ". . . . .  . . . . .  ."),
-    ("stranger",                   ". . . . .  . . . . .  ."),
-    ("blocked guardian",           ". . . . .  . . . . .  ."),
-    ("blocked nurse",              ". . . . .  . . . . .  ."),
-    ("blocked billing",            ". . . . .  . . . . .  ."),
-    ("blocked with consents",      ". . . . .  . . . . .  ."),
-    ("consent substance use",      ". . . . .  . y . . .  ."),
-    ("consent hiv ended",          ". . . . .  . . . . .  ."),
-    ("consent genetic",            ". . . . .  . . . . y  ."),
-    ("consents of normal care",    ". . . . .  y . . y .  ."),
-    ("nurse of a consented team",  ". . . . .  . . y . .  ."),
-    ("self, who blocked herself",  "y . . . .  y y y y y  y"),
+    //                              audiences  classes    treat  ask
+    //                              M F T P O  B S H R G  B R  Q
+    ("self",                       "y . . . .  y y y y y  y y  y"),
+    ("guardian",                   ". y . . .  . . . . .  . .  y"),
+    ("guardian until later",       ". y . . .  . . . . .  . .  y"),
+    ("guardian until now",         ". . . . .  . . . . .  . .  ."),
+    ("family",                     ". y . . .  . . . . .  . .  ."),
+    ("lead",                       ". . y . .  . . . . .  y y  y"),
+    ("nurse",                      ". . y . .  . . . . .  y y  y"),
+    ("covering until later",       ". . y . .  . . . . .  y y  y"),
+    ("covering until now",         ". . . . .  . . . . .  . .  ."),
+    ("nurse of an ended referral", ". . . . .  . . . . .  . .  ."),
+    ("nurse of another team",      ". . . . .  . . . . .  . .  ."),
+    ("billing",                    ". . . y .  . . . . .  . .  y"),
+    ("operations",                 ". . . . y  . . . . .  . .  ."),
+    ("billing elsewhere",          ". . . . .  . . . . .  . .  ."),
+    ("colleague",                  ". . . . .  . . . . .  . .  ."),
+    ("stranger",                   ". . . . .  . . . . .  . .  ."),
+    ("blocked guardian",           ". . . . .  . . . . .  . .  ."),
+    ("blocked nurse",              ". . . . .  . . . . .  . .  ."),
+    ("blocked billing",            ". . . . .  . . . . .  . .  ."),
+    ("blocked with consents",      ". . . . .  . . . . .  . .  ."),
+    ("consent substance use",      ". . . . .  . y . . .  . .  ."),
+    ("consent hiv ended",          ". . . . .  . . . . .  . .  ."),
+    ("consent genetic",            ". . . . .  . . . . y  . .  ."),
+    ("consents of normal care",    ". . . . .  y . . y .  y y  ."),
+    ("nurse of a consented team",  ". . . . .  . . y . .  . .  ."),
+    ("self, who blocked herself",  "y . . . .  y y y y y  y y  y"),
 ];
 
 fn now() -> Timestamp {

@@ -84,11 +84,13 @@ fn walk(
         path.push(entry.json_name.into());
         if !mask.sees(entry.label) {
             paths.push(path.clone().into());
-        } else if let (Some(nested), Some(field)) = (entry.message, message.descriptor().get_field_by_name(entry.name)) {
+        } else if let (Some(nested), Some(field)) = (entry.message, message.descriptor().get_field_by_name(entry.name))
+        {
             match &*message.get_field(&field) {
                 Value::Message(part) if message.has_field(&field) => walk(part, nested, mask, path, paths),
                 Value::List(parts) => {
-                    for (index, part) in parts.iter().enumerate().filter_map(|(i, part)| Some((i, part.as_message()?))) {
+                    for (index, part) in parts.iter().enumerate().filter_map(|(i, part)| Some((i, part.as_message()?)))
+                    {
                         path.push(index.into());
                         walk(part, nested, mask, path, paths);
                         path.pop();

@@ -73,7 +73,11 @@ impl Node {
         match path.split_first() {
             None => ids.extend_from_slice(&self.here),
             Some((segment, path)) => {
-                self.literals.get(*segment).into_iter().chain(self.any.as_deref()).for_each(|node| node.collect(path, ids));
+                self.literals
+                    .get(*segment)
+                    .into_iter()
+                    .chain(self.any.as_deref())
+                    .for_each(|node| node.collect(path, ids));
             }
         }
     }

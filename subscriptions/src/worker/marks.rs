@@ -31,7 +31,8 @@ impl Marks {
 
     /// Everything up to here is done.
     pub(super) fn checkpoint(&self) -> ReadVector {
-        let marks = self.begun.0.iter().zip(&self.open).map(|(begun, open)| open.first().map_or(*begun, |first| first - 1));
+        let marks =
+            self.begun.0.iter().zip(&self.open).map(|(begun, open)| open.first().map_or(*begun, |first| first - 1));
         ReadVector(marks.collect())
     }
 }

@@ -107,10 +107,14 @@ async fn a_removed_record_is_found() {
 #[tokio::test]
 async fn a_removed_record_whose_followers_moved_up_is_found() {
     let (home, mut db) = trail().await;
-    sqlx::raw_sql("DELETE FROM records WHERE number = 5; UPDATE records SET number = -number WHERE number > 5; UPDATE records SET number = -number - 1 WHERE number < 0")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    sqlx::raw_sql(
+        "DELETE FROM records WHERE number = 5;
+         UPDATE records SET number = -number WHERE number > 5;
+         UPDATE records SET number = -number - 1 WHERE number < 0",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
     db.close().await.unwrap();
     assert_broken(verify(&home).await, 5, "does not follow");
 }
@@ -118,10 +122,14 @@ async fn a_removed_record_whose_followers_moved_up_is_found() {
 #[tokio::test]
 async fn records_that_changed_places_are_found() {
     let (home, mut db) = trail().await;
-    sqlx::raw_sql("UPDATE records SET number = 100 WHERE number = 3; UPDATE records SET number = 3 WHERE number = 4; UPDATE records SET number = 4 WHERE number = 100")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    sqlx::raw_sql(
+        "UPDATE records SET number = 100 WHERE number = 3;
+         UPDATE records SET number = 3 WHERE number = 4;
+         UPDATE records SET number = 4 WHERE number = 100",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
     db.close().await.unwrap();
     assert_broken(verify(&home).await, 3, "does not follow");
 }

@@ -104,7 +104,8 @@ impl Bench {
             ..EligibilityCheck::default()
         };
         let changed = EligibilityCheckChanged { before: None, after: Some(check), changed: vec!["coverage".into()] };
-        let channel = Channel::eligibility_check(&member.parse().expect("a member id"), &id.parse().expect("a check id"));
+        let channel =
+            Channel::eligibility_check(&member.parse().expect("a member id"), &id.parse().expect("a check id"));
         let header = Header {
             event_id: format!("{tenant}-{id}"),
             r#type: EligibilityCheckChanged::full_name(),

@@ -87,7 +87,9 @@ async fn those_who_see_the_same_share_the_bytes_and_the_bytes_are_those_of_a_fre
     }
     assert_eq!(one.raw()[0].as_ptr(), two.raw()[0].as_ptr(), "one buffer");
 
-    let recorded = std::sync::Arc::new(crate::log::EventLog::read(bench.log.as_ref(), 2, 0, 1).await.expect("reads")[0].as_ref().clone());
+    let recorded = std::sync::Arc::new(
+        crate::log::EventLog::read(bench.log.as_ref(), 2, 0, 1).await.expect("reads")[0].as_ref().clone(),
+    );
     let opened = OpenedEvent::open(bench.parts.keys.as_ref(), &recorded).await.expect("opens").expect("is known");
     for (name, probe) in [("member", &one), ("member", &two), ("nurse", &nurse)] {
         let member = "m-1".parse().expect("a member");

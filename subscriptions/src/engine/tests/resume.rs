@@ -42,7 +42,13 @@ async fn a_cursor_that_cant_be_honoured_is_a_typed_gap() {
     bench.log.forget(0, 2);
     let refused = |cursor: Cursor| {
         let bench = &bench;
-        async move { bench.try_subscribe(viewer("member"), "/**", Start::After(cursor), &Probe::new()).await.err().expect("refused") }
+        async move {
+            bench
+                .try_subscribe(viewer("member"), "/**", Start::After(cursor), &Probe::new())
+                .await
+                .err()
+                .expect("refused")
+        }
     };
     let behind = refused(bench.engine.cursor(ReadVector(vec![1, 0, 0, 0]))).await;
     assert_eq!((behind.code, &behind.details["reason"]), (Code::CursorExpired, &"RETENTION".into()));
@@ -62,7 +68,8 @@ async fn a_cursor_that_cant_be_honoured_is_a_typed_gap() {
 #[tokio::test(start_paused = true)]
 async fn a_poll_answers_with_what_there_is_or_with_progress() {
     let bench = Bench::new().await;
-    let poll = |start| bench.engine.poll(Duration::from_secs(20), move |to| subscribe(viewer("member"), "/**", start, to));
+    let poll =
+        |start| bench.engine.poll(Duration::from_secs(20), move |to| subscribe(viewer("member"), "/**", start, to));
     bench.publish("acme", "m-1", 0, "ec-1");
     bench.publish("acme", "m-1", 1, "ec-2");
     let first = poll(Start::After(bench.engine.cursor(start()))).await.expect("answers");
@@ -95,7 +102,10 @@ async fn a_quiet_subscription_moves_on_with_the_log() {
 /// What a schedule does next.
 #[derive(Debug, Clone)]
 enum Step {
-    Publish { partition: u16, mine: bool },
+    Publish {
+        partition: u16,
+        mine: bool,
+    },
     /// The client loses its connection, and comes back with the cursor of what it got last.
     Reconnect,
     FailAudit,

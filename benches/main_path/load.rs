@@ -1,0 +1,149 @@
+//! The load: checks at a steady rate, and one client that watches them all.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, sync::mpsc};
+
+use crate::{
+    client::{Client, since},
+    figures::Latencies,
+    pace,
+    plan::{Plan, TAIL},
+    server::{Server, Usage},
+    watch::{Arrival, Watcher, times_seen},
+};
+
+/// How often it is tried to be heard by the subscriber before the load begins, and how long each waits.
+const PROBES: usize = 20;
+const PROBE_WAIT: Duration = Duration::from_millis(250);
+
+/// A request that was acknowledged.
+struct Acknowledged {
+    /// When it was to be sent. A request that is sent late because the one before it was slow has waited all the same.
+    due: Instant,
+    took: Duration,
+    check: String,
+}
+
+pub(crate) struct Measured {
+    /// From the due time of the request to its answer.
+    pub(crate) acknowledgement: Latencies,
+    /// From the header's `occurredAt`, stamped before the append begins, to the arrival at the subscriber.
+    pub(crate) appended: Latencies,
+    /// Those of them that tell that a check was accepted, and those that tell its answer.
+    pub(crate) appended_accepted: Latencies,
+    pub(crate) appended_answered: Latencies,
+    /// From the due time of the request to the arrival of the event that it was accepted, and of its answer.
+    pub(crate) request_to_accepted: Latencies,
+    pub(crate) request_to_answered: Latencies,
+    /// How late the generator was.
+    pub(crate) late: Latencies,
+    pub(crate) checks: usize,
+    pub(crate) events: usize,
+    /// What the server used in all, and what it held at the end.
+    pub(crate) usage: Usage,
+}
+
+pub(crate) async fn run(plan: &Plan, server: &Server) -> Result<Measured, String> {
+    let (member, billing) = (server.viewer("member")?, server.viewer("billing")?);
+    let client = Client::new(&server.ready.graphql, billing, &member.id)?;
+    let mut watcher = Watcher::start(&server.ready.subscriptions, member, &member.id).await?;
+    let probes = go_live(&client, &mut watcher).await?;
+    let before = server.usage()?;
+    let (results, mut acknowledged) = mpsc::unbounded_channel();
+    let late = pace::open_loop(plan.rate, plan.checks(), sender(client, results)).await?;
+    let mut requests = Vec::with_capacity(plan.checks());
+    while let Some(result) = acknowledged.recv().await {
+        requests.push(result?);
+    }
+    let expected = probes + requests.len();
+    // Where some did not come, the check for what is missing says so.
+    let _ = tokio::time::timeout(TAIL, watcher.seen.wait_for(|seen| seen.ended >= expected)).await;
+    let after = server.usage()?;
+    let arrivals = watcher.stop().await?;
+    complete(&requests, &arrivals)?;
+    let usage = Usage { cpu_seconds: after.cpu_seconds - before.cpu_seconds, ..after };
+    Ok(evaluate(plan, &requests, &arrivals, late, usage))
+}
+
+/// Asks for checks until the watcher hears of one; gives how many it took.
+async fn go_live(client: &Client, watcher: &mut Watcher) -> Result<usize, String> {
+    for probes in 1..=PROBES {
+        client.request(&format!("probe-{probes}")).await?;
+        let heard = watcher.seen.wait_for(|seen| seen.events > 0);
+        if let Ok(Ok(_)) = tokio::time::timeout(PROBE_WAIT, heard).await {
+            return Ok(probes);
+        }
+    }
+    Err("the subscriber hears nothing".into())
+}
+
+/// Sends a request on the clients' runtime, and its outcome to `results`.
+fn sender(client: Client, results: mpsc::UnboundedSender<Result<Acknowledged, String>>) -> impl FnMut(Instant) + Send {
+    let (handle, client) = (Handle::current(), Arc::new(client));
+    let mut number = 0_u64;
+    move |due| {
+        number += 1;
+        let (client, results, key) = (client.clone(), results.clone(), format!("load-{number}"));
+        handle.spawn(async move {
+            let result = client.request(&key).await;
+            let took = due.elapsed();
+            // Nobody listens where an earlier one has failed the whole.
+            let _ = results.send(result.map(|check| Acknowledged { due, took, check: check.id }));
+        });
+    }
+}
+
+/// Every acknowledged check arrived once as accepted and once as answered.
+fn complete(requests: &[Acknowledged], arrivals: &[Arrival]) -> Result<(), String> {
+    for state in ["ACCEPTED", "ANSWERED"] {
+        let seen = times_seen(arrivals, state);
+        let times = |request: &Acknowledged| seen.get(request.check.as_str()).map_or(0, |(times, _)| *times);
+        let wrong = requests.iter().filter(|request| times(request) != 1).count();
+        if wrong > 0 {
+            return Err(format!("{wrong} of {} checks did not arrive exactly once as {state}", requests.len()));
+        }
+    }
+    Ok(())
+}
+
+fn evaluate(plan: &Plan, requests: &[Acknowledged], arrivals: &[Arrival], late: Latencies, usage: Usage) -> Measured {
+    let first = requests.iter().map(|request| request.due).min().unwrap_or_else(Instant::now);
+    let (begin, end) = (first + plan.warm_up, first + plan.warm_up + plan.measured);
+    let (accepted, answered) = (times_seen(arrivals, "ACCEPTED"), times_seen(arrivals, "ANSWERED"));
+    let mut measured = Measured {
+        acknowledgement: Latencies::default(),
+        appended: Latencies::default(),
+        appended_accepted: Latencies::default(),
+        appended_answered: Latencies::default(),
+        request_to_accepted: Latencies::default(),
+        request_to_answered: Latencies::default(),
+        late,
+        checks: requests.len(),
+        events: arrivals.len(),
+        usage,
+    };
+    for request in requests.iter().filter(|request| (begin..end).contains(&request.due)) {
+        measured.acknowledgement.record(request.took);
+        let arrived = |(_, arrival): &(usize, &Arrival)| arrival.at.saturating_duration_since(request.due);
+        accepted.get(request.check.as_str()).iter().for_each(|seen| measured.request_to_accepted.record(arrived(seen)));
+        answered.get(request.check.as_str()).iter().for_each(|seen| measured.request_to_answered.record(arrived(seen)));
+    }
+    for arrival in arrivals {
+        let took = since(arrival.occurred, arrival.clock);
+        // When it was appended, on the clock that the requests are timed by.
+        if !arrival.at.checked_sub(took).is_some_and(|appended| (begin..end).contains(&appended)) {
+            continue;
+        }
+        measured.appended.record(took);
+        match arrival.state.as_deref() {
+            Some("ACCEPTED") => measured.appended_accepted.record(took),
+            Some(_) => measured.appended_answered.record(took),
+            None => {}
+        }
+    }
+    measured
+}

@@ -1,0 +1,124 @@
+//! Whoever shares a renderer gets just the bytes that a fresh execution for her alone would give.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use prost::Message;
+use sluice_schema::{
+    access::{Mask, Payload, Sensitivities, Visibilities},
+    event::RecordedEvent,
+    position::{Epoch, Position},
+    proto::{eligibility as pb, header::Header},
+    sealed::Sealed,
+};
+use sluice_subscriptions::opened::OpenedEvent;
+
+use super::*;
+use crate::{
+    operation::{Limits, RawRequest},
+    roots::builder,
+};
+
+const CHECK: &str = "subscription { memberEligibility(memberId: \"m-1\") { id state payer: payerId subscriber { memberId firstName }
+    coverage { active copays { amount network } benefits { code } behavioralHealthBenefits { code } } rejections { code } } }";
+const EVENTS: &str =
+    "subscription { events(channel: \"/**\") { id type payload { __typename ... on EligibilityCheckChanged {
+    changed before { state } after { state coverage { planName groupNumber hivBenefits { code } } } } } } }";
+
+async fn projection(query: &str) -> GraphqlProjection {
+    let raw = RawRequest { query: query.into(), ..RawRequest::default() };
+    let operation = Operation::parse(raw, &Limits::default()).expect("parses");
+    let validated = GraphqlProjection::validate(builder().finish(), operation).await;
+    validated.map_err(|response| format!("{:?}", response.errors)).expect("is valid").0
+}
+
+fn check(seed: u8) -> pb::EligibilityCheck {
+    let benefit = || pb::Benefit { code: Some("1".into()), ..pb::Benefit::default() };
+    pb::EligibilityCheck {
+        id: format!("ec-{seed}"),
+        state: i32::from(seed % 5) + 1,
+        payer_id: Some("60054".into()),
+        subscriber: (seed % 3 > 0).then(|| pb::Subscriber { member_id: Some("RC1".into()), ..Default::default() }),
+        coverage: (seed % 2 > 0).then(|| pb::Coverage {
+            active: Some(true),
+            group_number: Some("G-1".into()),
+            copays: vec![pb::CostShare { amount: Some("20".into()), network: Some(1), ..Default::default() }; 2],
+            benefits: vec![benefit()],
+            behavioral_health_benefits: vec![benefit()],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn event(seed: u8) -> Arc<OpenedEvent> {
+    let changed = pb::EligibilityCheckChanged {
+        before: (seed % 4 > 0).then(|| check(seed.wrapping_add(1))),
+        after: Some(check(seed)),
+        changed: ["state", "coverage.group_number", "coverage.behavioral_health_benefits"].map(String::from).into(),
+    };
+    let header = Header {
+        event_id: format!("e-{seed}"),
+        r#type: EligibilityCheckChanged::full_name(),
+        occurred_at: Some(prost_types::Timestamp { seconds: Timestamp::UNIX_EPOCH.as_second(), nanos: 0 }),
+        channel: format!("/members/m-1/eligibility/ec-{seed}"),
+        ..Header::default()
+    };
+    let position = Position { epoch: Epoch(1), partition: 0, seq: u64::from(seed) };
+    let payload = Sealed(changed.encode_to_vec().into());
+    Arc::new(OpenedEvent {
+        tenant: "acme".parse().expect("a tenant"),
+        channel: header.channel.parse().expect("a channel"),
+        patient: "m-1".parse().ok(),
+        payload: Payload::EligibilityCheckChanged(Box::new(changed)),
+        recorded: Arc::new(RecordedEvent { position, version: 1, header, payload }),
+    })
+}
+
+fn mask() -> impl Strategy<Value = Mask> {
+    (1u8..16, 0u8..32).prop_map(|(visibilities, sensitivities)| Mask {
+        visibilities: Visibilities::from_bits(visibilities),
+        sensitivities: Sensitivities::from_bits(sensitivities),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_shared_renderer_gives_the_bytes_of_a_fresh_execution(
+        rounds in proptest::collection::vec((any::<u8>(), mask()), 1..12),
+        all_events: bool,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let projection = projection(if all_events { EVENTS } else { CHECK }).await;
+            let mut shared = projection.renderer();
+            for (seed, mask) in rounds {
+                let Some(seen) = Seen::by(&event(seed), mask) else { continue };
+                let together = shared.render(&seen, "cursor").await.expect("renders");
+                let alone = projection.renderer().render(&seen, "cursor").await.expect("renders");
+                prop_assert_eq!(&together, &alone);
+                let text = String::from_utf8_lossy(&together).into_owned();
+                let card = sluice_schema::access::table("sluice.eligibility.v1.Subscriber").and_then(|t| t.field("member_id"));
+                prop_assert!(mask.sees(card.expect("is annotated").label) || !text.contains("RC1"), "{text}");
+            }
+            Ok(())
+        })?;
+    }
+}
+
+#[tokio::test]
+async fn an_invalid_subscription_is_refused_before_it_begins() {
+    let operation = |query: &str| {
+        let raw = RawRequest { query: query.into(), ..RawRequest::default() };
+        Operation::parse(raw, &Limits::default()).expect("parses")
+    };
+    for invalid in [
+        "subscription { nothing }",
+        "subscription { events(channel: \"no\") { id } }",
+        "subscription { events { id } }",
+    ] {
+        let refused = GraphqlProjection::validate(builder().finish(), operation(invalid)).await;
+        assert!(!refused.err().expect(invalid).errors.is_empty(), "{invalid}");
+    }
+}

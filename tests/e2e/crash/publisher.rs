@@ -1,0 +1,82 @@
+//! Clients that ask one question after the other, and ask again what was not acknowledged.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::{Door, Observed};
+use crate::harness::{RICH, question};
+
+pub(super) const LANES: usize = 3;
+
+const REQUEST: &str = "mutation($input: RequestEligibilityCheckInput!, $key: String!) {
+    requestEligibilityCheck(input: $input, idempotencyKey: $key) { id }
+}";
+
+/// All clients; each has a question under way at any time.
+pub(super) struct Publisher([Lane; LANES]);
+
+#[derive(Default)]
+struct Lane {
+    number: usize,
+    /// The checks that were acknowledged, in order. The key of each is its number.
+    checks: Vec<String>,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self(std::array::from_fn(|number| Lane { number, ..Lane::default() }))
+    }
+}
+
+impl Publisher {
+    /// Asks until the server is gone, or each client has `enough` acknowledgements.
+    pub(super) async fn ask(&mut self, door: &Door, observed: &Observed, enough: usize) {
+        join_all(self.0.iter_mut().map(|lane| lane.ask(door, observed, enough))).await;
+    }
+
+    pub(super) fn acknowledged(&self) -> usize {
+        self.0.iter().map(|lane| lane.checks.len()).sum()
+    }
+
+    /// The acknowledged checks, by id.
+    ///
+    /// # Panics
+    /// Two keys gave one check.
+    pub(super) fn checks(&self) -> BTreeSet<&str> {
+        let checks: BTreeSet<&str> = self.0.iter().flat_map(|lane| &lane.checks).map(String::as_str).collect();
+        assert_eq!(checks.len(), self.acknowledged(), "each key has a check of its own");
+        checks
+    }
+}
+
+impl Lane {
+    async fn ask(&mut self, door: &Door, observed: &Observed, enough: usize) {
+        if let Some(last) = self.checks.last() {
+            match request(door, &self.key(self.checks.len() - 1)).await {
+                Some(again) => assert_eq!(again, *last, "a key that was acknowledged gives the same check again"),
+                None => return,
+            }
+        }
+        while self.checks.len() < enough {
+            // A key that a crash left without an answer is the next one still.
+            let Some(check) = request(door, &self.key(self.checks.len())).await else { return };
+            self.checks.push(check);
+            observed.one_more();
+        }
+    }
+
+    fn key(&self, number: usize) -> String {
+        format!("client-{}-{number}", self.number)
+    }
+}
+
+/// The check's id; `None` where the server went away before it answered in full.
+async fn request(door: &Door, key: &str) -> Option<String> {
+    let body = json!({ "query": REQUEST, "variables": { "input": question(RICH), "key": key } });
+    let response = door.http.post(&door.graphql).bearer_auth(&door.token).json(&body).send().await.ok()?;
+    let answer: Value = serde_json::from_slice(&response.bytes().await.ok()?).expect("an answer is JSON");
+    let id = answer["data"]["requestEligibilityCheck"]["id"].as_str();
+    Some(id.unwrap_or_else(|| panic!("{key} was refused: {answer}")).to_owned())
+}

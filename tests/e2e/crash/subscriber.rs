@@ -1,0 +1,123 @@
+//! A client that keeps every frame as it came, and resumes behind the last one that came whole.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use sluice_schema::position::Cursor;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+use super::{Door, MEMBER, Observed};
+
+/// An operation, by the id that it has on the socket.
+pub(super) const EVENTS: &str = "events";
+pub(super) const CHECKS: &str = "checks";
+
+pub(super) const CHANGED: &str = "sluice.eligibility.v1.EligibilityCheckChanged";
+
+/// What each operation is: its id, its document, and what `$of` is.
+const OPERATIONS: [(&str, &str, &str); 2] = [
+    (
+        EVENTS,
+        "subscription($of: Channel!, $after: Cursor) {
+            events(channel: $of, after: $after) { id type subject { id } }
+        }",
+        "/members/m-1001/**",
+    ),
+    (
+        CHECKS,
+        "subscription($of: ID!, $after: Cursor) {
+            memberEligibility(memberId: $of, after: $after) { id state }
+        }",
+        MEMBER,
+    ),
+];
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+pub(super) struct Subscriber {
+    /// Every text frame of every connection.
+    pub(super) log: Vec<String>,
+    /// Of each operation.
+    places: [Place; OPERATIONS.len()],
+}
+
+#[derive(Clone)]
+struct Place {
+    cursor: String,
+    /// How many changes of checks were seen: each check is accepted, and then leaves that state.
+    changes: usize,
+}
+
+impl Subscriber {
+    pub(super) fn new(start: &Cursor) -> Self {
+        let place = Place { cursor: start.to_string(), changes: 0 };
+        Self { log: Vec::new(), places: [place.clone(), place] }
+    }
+
+    /// Listens until the server is gone, or both operations have told of so many changes.
+    pub(super) async fn watch(&mut self, door: &Door, observed: &Observed, changes: usize) {
+        let Ok(mut socket) = self.resume(door).await else { return };
+        // A ping tells progress of what the server knows of: of these operations once it answered what was sent behind them.
+        let mut known = false;
+        while self.places.iter().any(|place| place.changes < changes) {
+            let text = match socket.next().await {
+                Some(Ok(Message::Text(text))) => text.to_string(),
+                Some(Ok(Message::Close(frame))) => panic!("a crash says nothing, but the server said {frame:?}"),
+                Some(Ok(_)) => continue,
+                None | Some(Err(_)) => return,
+            };
+            self.note(&text, &mut known);
+            self.log.push(text);
+            observed.one_more();
+        }
+    }
+
+    async fn resume(&self, door: &Door) -> Result<Socket, tungstenite::Error> {
+        let mut request = door.subscriptions.as_str().into_client_request()?;
+        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("graphql-transport-ws"));
+        let (mut socket, _) = connect_async(request).await?;
+        let payload = json!({ "authorization": format!("Bearer {}", door.token) });
+        send(&mut socket, json!({ "type": "connection_init", "payload": payload })).await?;
+        for ((id, query, of), place) in OPERATIONS.iter().zip(&self.places) {
+            let payload = json!({ "query": query, "variables": { "of": of, "after": place.cursor } });
+            send(&mut socket, json!({ "type": "subscribe", "id": id, "payload": payload })).await?;
+        }
+        send(&mut socket, json!({ "type": "ping" })).await?;
+        Ok(socket)
+    }
+
+    fn note(&mut self, text: &str, known: &mut bool) {
+        let frame: Value = serde_json::from_str(text).expect("the server sends JSON");
+        match frame["type"].as_str() {
+            Some("next") => {
+                let id = &frame["id"];
+                let which = OPERATIONS.iter().position(|(name, ..)| id == name).expect("an operation of this client");
+                self.places[which].follow(&frame["payload"]);
+            }
+            Some("ping") => {
+                if let (true, Some(cursor)) = (*known, frame["payload"]["cursor"].as_str()) {
+                    self.places.iter_mut().for_each(|place| place.cursor = cursor.to_owned());
+                }
+            }
+            Some("pong") => *known = true,
+            Some("connection_ack") => {}
+            _ => panic!("an operation ended: {text}"),
+        }
+    }
+}
+
+impl Place {
+    fn follow(&mut self, payload: &Value) {
+        self.cursor = payload["extensions"]["cursor"].as_str().expect("each event has a cursor").to_owned();
+        let data = &payload["data"];
+        let is_change = data["events"]["type"] == CHANGED || data["memberEligibility"].is_object();
+        self.changes += usize::from(is_change);
+    }
+}
+
+async fn send(socket: &mut Socket, message: Value) -> Result<(), tungstenite::Error> {
+    socket.send(Message::text(message.to_string())).await
+}

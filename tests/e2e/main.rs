@@ -1,0 +1,9 @@
+//! The built binary as its clients see it.
+#![cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "part of the harness is for faults"))]
+
+#[cfg(feature = "failpoints")]
+mod crash;
+mod harness;
+mod main_path;
+mod process;
+mod schema;
