@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::Value;
-use sluice_resolvers::{Graph, OperationType as Kind, RawRequest};
+use sluice_resolvers::{Graph, RawRequest};
 use sluice_schema::{channel::ChannelPattern, error::ClientError, position::Cursor, viewer::Viewer};
 use sluice_subscriptions::{
     deliver::Subscriber,
@@ -56,16 +56,11 @@ impl Gate for Gateway {
     }
 
     fn operation_type(&self, request: &GraphqlRequest) -> Result<OperationType, ClientError> {
-        self.graph.operation_type(request.clone().into()).map(|kind| match kind {
-            Kind::Query => OperationType::Query,
-            Kind::Mutation => OperationType::Mutation,
-            Kind::Subscription => OperationType::Subscription,
-        })
+        self.graph.operation_type(request.clone().into())
     }
 
     async fn execute(&self, viewer: &Viewer, request: GraphqlRequest, via: Transport) -> Answer {
-        let answer = self.graph.execute(Arc::new(viewer.clone()), request.into(), name(via)).await;
-        Answer { body: answer.body, executed: answer.executed }
+        self.graph.execute(Arc::new(viewer.clone()), request.into(), name(via)).await
     }
 
     async fn subscribe(
@@ -96,8 +91,7 @@ impl Gate for Gateway {
             subscriber,
             transport: name(Transport::LongPoll),
         };
-        let polled = self.engine.poll(wait, make).await?;
-        Ok(Polled { events: polled.events, cursor: polled.cursor })
+        self.engine.poll(wait, make).await
     }
 
     fn progress(&self) -> Cursor {

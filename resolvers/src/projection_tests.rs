@@ -37,8 +37,8 @@ fn check(seed: u8) -> pb::EligibilityCheck {
         id: format!("ec-{seed}"),
         state: i32::from(seed % 5) + 1,
         payer_id: Some("60054".into()),
-        subscriber: (seed % 3 > 0).then(|| pb::Subscriber { member_id: Some("RC1".into()), ..Default::default() }),
-        coverage: (seed % 2 > 0).then(|| pb::Coverage {
+        subscriber: (!seed.is_multiple_of(3)).then(|| pb::Subscriber { member_id: Some("RC1".into()), ..Default::default() }),
+        coverage: (!seed.is_multiple_of(2)).then(|| pb::Coverage {
             active: Some(true),
             group_number: Some("G-1".into()),
             copays: vec![pb::CostShare { amount: Some("20".into()), network: Some(1), ..Default::default() }; 2],
@@ -52,7 +52,7 @@ fn check(seed: u8) -> pb::EligibilityCheck {
 
 fn event(seed: u8) -> Arc<OpenedEvent> {
     let changed = pb::EligibilityCheckChanged {
-        before: (seed % 4 > 0).then(|| check(seed.wrapping_add(1))),
+        before: (!seed.is_multiple_of(4)).then(|| check(seed.wrapping_add(1))),
         after: Some(check(seed)),
         changed: ["state", "coverage.group_number", "coverage.behavioral_health_benefits"].map(String::from).into(),
     };

@@ -53,6 +53,8 @@ pub enum StartError {
 /// All that a gateway works with.
 pub(super) struct Parts {
     store: Arc<SqliteStore>,
+    audit_file: Arc<SqliteAudit>,
+    keyring_file: Arc<SqliteKeyring>,
     directory: DataDir,
     payer: Arc<dyn Payer>,
     pub(super) log: Arc<dyn EventLog>,
@@ -68,13 +70,17 @@ impl Parts {
         let retention = Some(config.log_retention.0);
         let store =
             Arc::new(SqliteStore::open(&directory, StoreOptions { retention, ..StoreOptions::default() }).await?);
+        let audit = Arc::new(SqliteAudit::open(&directory, NODE).await?);
+        let keyring = Arc::new(SqliteKeyring::open(&directory).await?);
         Ok(Self {
             payer: Arc::new(clearinghouse(&config.eligibility.clearinghouse)),
             log: store.clone(),
             checkpoints: store.clone(),
             store,
-            audit: Arc::new(SqliteAudit::open(&directory, NODE).await?),
-            keyring: Arc::new(SqliteKeyring::open(&directory).await?),
+            audit: audit.clone(),
+            audit_file: audit,
+            keyring: keyring.clone(),
+            keyring_file: keyring,
             relationships: Arc::new(relationships(&directory).await?),
             directory,
         })
@@ -92,6 +98,8 @@ impl Parts {
     /// Writes what is queued, and closes the files.
     pub(super) async fn close(&self) {
         self.store.close().await;
+        self.audit_file.close().await;
+        self.keyring_file.close().await;
     }
 }
 

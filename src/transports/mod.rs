@@ -19,12 +19,13 @@ mod http_tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use sluice_schema::{channel::ChannelPattern, error::ClientError, position::Cursor, viewer::Viewer};
 use sluice_subscriptions::deliver::Subscriber;
 
 pub use config::{InvalidTransportConfig, TransportConfig};
 pub use router::{router, tracked_router};
+pub use sluice_resolvers::{Answer, OperationType};
+pub use sluice_subscriptions::engine::Polled;
 
 /// A GraphQL request as any transport reads it.
 #[derive(Debug, Clone, Default, serde::Deserialize)]
@@ -54,37 +55,12 @@ impl GraphqlRequest {
     }
 }
 
-/// What a request turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationType {
-    Query,
-    Mutation,
-    Subscription,
-}
-
 /// How the viewer is connected; it is in the audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     Http,
     GraphqlWs,
     LongPoll,
-}
-
-/// An answer to a query or mutation: a GraphQL response as JSON, authorized and audited.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    pub body: Bytes,
-    /// Whether the request reached execution: `false` where parsing, validation or coercion failed (no `data` then).
-    pub executed: bool,
-}
-
-/// What a long poll got.
-#[derive(Debug, Clone)]
-pub struct Polled {
-    /// Rendered events, in order; each is one JSON object with its own cursor.
-    pub events: Vec<Bytes>,
-    /// Where to go on; moves on also when `events` is empty.
-    pub cursor: Cursor,
 }
 
 /// A running subscription; dropping it ends it.

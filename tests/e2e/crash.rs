@@ -20,6 +20,9 @@ const ROUNDS: usize = 50;
 const SEED: u64 = 0x51_1CE;
 const SEED_VARIABLE: &str = "CRASH_SEED";
 
+/// What each client asks after the last crash.
+const LAST_QUESTIONS: usize = 5;
+
 /// Who asks and watches.
 const PERSON: &str = "member";
 
@@ -58,7 +61,14 @@ impl Observed {
     }
 }
 
-/// How a round ends.
+/// A life of the server, and how it ends.
+#[derive(Debug)]
+struct Round {
+    /// How long the payer takes, ms: with more than none, questions are under way at the crash.
+    payer: u64,
+    fault: Fault,
+}
+
 #[derive(Debug)]
 enum Fault {
     /// SIGKILL, once the clients have seen so much.
@@ -71,22 +81,34 @@ impl Fault {
     fn draw(random: &mut fastrand::Rng) -> Self {
         let abort = |failpoint, passes| Self::Abort { failpoint, passes };
         match random.usize(0..10) {
-            0..4 => Self::Kill { observed: random.usize(0..60) },
+            0..3 => Self::Kill { observed: random.usize(0..60) },
+            // Long enough for checkpoints.
+            3 => Self::Kill { observed: random.usize(60..400) },
             4 | 5 => abort("store.before-commit", random.usize(0..30)),
             6 | 7 => abort("store.after-commit", random.usize(0..30)),
             8 => abort("audit.before-commit", random.usize(0..30)),
-            // At most two a second are saved.
+            // At most two a second are saved, while there is something to do.
             _ => abort("checkpoint.before-save", random.usize(0..2)),
         }
     }
+}
+
+impl Round {
+    fn draw(random: &mut fastrand::Rng) -> Self {
+        let payer = [0, 0, 100, 1000][random.usize(0..4)];
+        Self { payer, fault: Fault::draw(random) }
+    }
 
     fn options(&self) -> Options {
-        match self {
-            Self::Kill { .. } => options(),
-            Self::Abort { failpoint, passes } => {
-                Options { failpoints: Some(format!("{failpoint}={passes}*off->return")), ..options() }
-            }
-        }
+        let failpoints = match &self.fault {
+            Fault::Kill { .. } => None,
+            Fault::Abort { failpoint, passes } => Some(format!("{failpoint}={passes}*off->return")),
+        };
+        let latency = if self.payer == 0 { "none" } else { "fixed" };
+        let options = Options { failpoints, ..options() };
+        options
+            .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", latency)
+            .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", &self.payer.to_string())
     }
 }
 
@@ -104,18 +126,18 @@ struct Clients {
 
 impl Clients {
     /// One life of the server, up to its crash.
-    async fn round(&mut self, home: TempDir, fault: &Fault) -> TempDir {
-        let server = match Server::try_start_in(home, fault.options()).await {
+    async fn round(&mut self, home: TempDir, round: &Round) -> TempDir {
+        let server = match Server::try_start_in(home, round.options()).await {
             Ok(server) => server,
             Err((home, status)) => {
                 // A failpoint can be passed before the port is open: what the last crash left is taken up at once.
-                assert_eq!(status.signal(), Some(SIGABRT), "ended with {status} before it was ready: {fault:?}");
+                assert_eq!(status.signal(), Some(SIGABRT), "ended with {status} before it was ready: {round:?}");
                 return home;
             }
         };
         let (door, observed) = (Door::of(&server), Observed::default());
         let crash = async {
-            match fault {
+            match &round.fault {
                 Fault::Kill { observed: count } => {
                     observed.reaches(*count).await;
                     server.kill().await
@@ -130,15 +152,14 @@ impl Clients {
                 self.subscriber.watch(&door, &observed, usize::MAX),
             )
         };
-        soon(&format!("the crash by {fault:?}"), all).await.0
+        soon(&format!("the crash of {round:?}"), all).await.0
     }
 
     /// A life without a fault, until everything that was asked is answered, and seen to be.
     async fn finish(&mut self, home: TempDir) -> TempDir {
         let server = Server::start_in(home, options()).await;
         let (door, observed) = (Door::of(&server), Observed::default());
-        let enough = self.publisher.acknowledged() / publisher::LANES + 5;
-        soon("the last acknowledgements", self.publisher.ask(&door, &observed, enough)).await;
+        soon("the last acknowledgements", self.publisher.ask(&door, &observed, LAST_QUESTIONS)).await;
         let all_answered = self.subscriber.watch(&door, &observed, 2 * self.publisher.acknowledged());
         if timeout(DEADLINE, all_answered).await.is_err() {
             eprintln!("not all answers were seen: the evidence will say which");
@@ -157,14 +178,11 @@ async fn killed_in_mid_stream_nothing_is_lost_and_nothing_comes_twice() {
     let start: Cursor = server.viewer(PERSON).now().await.parse().unwrap();
     let mut home = server.kill().await;
     let mut clients = Clients { publisher: Publisher::default(), subscriber: Subscriber::new(&start) };
-    for round in 1..=ROUNDS {
-        let fault = Fault::draw(&mut random);
-        home = clients.round(home, &fault).await;
-        println!(
-            "round {round}: {fault:?}; {} acknowledged, {} frames",
-            clients.publisher.acknowledged(),
-            clients.subscriber.log.len()
-        );
+    for number in 1..=ROUNDS {
+        let round = Round::draw(&mut random);
+        home = clients.round(home, &round).await;
+        let (acknowledged, frames) = (clients.publisher.acknowledged(), clients.subscriber.log.len());
+        println!("{number}: {round:?}; {acknowledged} acknowledged, {frames} frames");
     }
     let home = clients.finish(home).await;
 

@@ -1,9 +1,12 @@
 //! The built binary as its clients see it.
 #![cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "part of the harness is for faults"))]
 
+mod access_table;
+mod audit;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod harness;
 mod main_path;
 mod process;
+mod refusals;
 mod schema;

@@ -4,7 +4,7 @@ use std::{fs, process::Output};
 
 use serde_json::{Value, json};
 
-use crate::harness::{MEMBER, WATCH, gateway, run};
+use crate::harness::{MEMBER, RICH, WATCH, gateway, question, run};
 
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -14,9 +14,9 @@ fn words(output: &Output) -> String {
 async fn a_data_directory_has_one_process() {
     let server = gateway().await;
     let second = run(&["serve", "--listen", "127.0.0.1:0"], &server.data_dir()).await;
-    assert_eq!(second.status.code(), Some(1));
+    assert!(!second.status.success());
     let words = words(&second);
-    assert!(words.contains("another process"), "{words}");
+    assert!(words.contains("another sluice process"), "{words}");
     assert!(words.contains(server.data_dir().to_str().unwrap()), "it names the directory: {words}");
     assert_eq!(server.get("/healthz").await.0, 200, "the first one goes on");
 }
@@ -40,11 +40,14 @@ async fn it_tells_how_it_is() {
     assert_eq!(server.get("/healthz").await, (200, "ok".to_owned()));
     let (status, ready) = server.get("/readyz").await;
     assert_eq!((status, &serde_json::from_str::<Value>(&ready).unwrap()["status"]), (200, &json!("ready")));
-    server.viewer("nurse").connect().await;
+    server.viewer("nurse").request(question(RICH), "k-1").await;
+    let mut ws = server.viewer("nurse").connect().await;
+    ws.subscribe("w", WATCH, json!({ "member": MEMBER, "after": null })).await;
+    ws.next_for("w").await;
     let (status, metrics) = server.get("/metrics").await;
     assert_eq!(status, 200);
-    assert!(metrics.contains("# TYPE "), "{metrics}");
-    for private in [MEMBER, "u-nurse", "demo"] {
+    assert!(metrics.contains("\nsluice_subscriptions_attached 1\n"), "{metrics}");
+    for private in [MEMBER, "u-nurse", "demo", "AETNA12345"] {
         assert!(!metrics.contains(private), "{private} is in the metrics");
     }
 }

@@ -12,15 +12,16 @@ use sluice_schema::{
 };
 use tokio::sync::Notify;
 
-use super::{Engine, Start, Subscribe};
+use super::{Engine, Subscribe};
 use crate::deliver::{Gone, Subscriber};
 
 /// How many events one answer holds at most.
 const EVENTS: usize = 100;
 
 /// What a poll got.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Polled {
+    /// Rendered, in order; each is one JSON object with its own cursor.
     pub events: Vec<Bytes>,
     /// Where to go on: behind the last event, or, where there is none, further than before all the same.
     pub cursor: Cursor,
@@ -90,10 +91,5 @@ impl Engine {
                 Ok(Polled { events: std::mem::take(&mut state.events), cursor: behind_last.unwrap_or(end) })
             }
         })
-    }
-
-    /// Where a poll without a cursor begins.
-    pub fn start_of_poll(after: Option<Cursor>) -> Start {
-        after.map_or(Start::Live, Start::After)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Door, Observed};
 use crate::harness::{RICH, question};
 
-pub(super) const LANES: usize = 3;
+const LANES: usize = 3;
 
 const REQUEST: &str = "mutation($input: RequestEligibilityCheckInput!, $key: String!) {
     requestEligibilityCheck(input: $input, idempotencyKey: $key) { id }
@@ -31,9 +31,9 @@ impl Default for Publisher {
 }
 
 impl Publisher {
-    /// Asks until the server is gone, or each client has `enough` acknowledgements.
-    pub(super) async fn ask(&mut self, door: &Door, observed: &Observed, enough: usize) {
-        join_all(self.0.iter_mut().map(|lane| lane.ask(door, observed, enough))).await;
+    /// Asks until the server is gone, or each client has so many more acknowledgements.
+    pub(super) async fn ask(&mut self, door: &Door, observed: &Observed, more: usize) {
+        join_all(self.0.iter_mut().map(|lane| lane.ask(door, observed, more))).await;
     }
 
     pub(super) fn acknowledged(&self) -> usize {
@@ -52,7 +52,8 @@ impl Publisher {
 }
 
 impl Lane {
-    async fn ask(&mut self, door: &Door, observed: &Observed, enough: usize) {
+    async fn ask(&mut self, door: &Door, observed: &Observed, more: usize) {
+        let enough = self.checks.len().saturating_add(more);
         if let Some(last) = self.checks.last() {
             match request(door, &self.key(self.checks.len() - 1)).await {
                 Some(again) => assert_eq!(again, *last, "a key that was acknowledged gives the same check again"),

@@ -100,6 +100,14 @@ impl Ws {
         }
     }
 
+    /// All text that came by now: up to the answer to a ping, or to the end of the connection.
+    pub(crate) async fn heard(&mut self) -> String {
+        // It may be closed already.
+        let _ = self.socket.send(Message::text(json!({ "type": "ping" }).to_string())).await;
+        while self.receive().await.is_ok_and(|message| message["type"] != "pong") {}
+        self.log.concat()
+    }
+
     /// Every text frame that was received so far, as it was.
     pub(crate) fn log(&self) -> &[String] {
         &self.log

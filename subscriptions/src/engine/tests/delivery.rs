@@ -1,6 +1,6 @@
 //! Who gets what, and what is recorded of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sluice_schema::{access::Mask, error::Code, position::ReadVector};
@@ -8,7 +8,7 @@ use sluice_schema::{access::Mask, error::Code, position::ReadVector};
 use super::bench::*;
 use crate::{
     audit::Action,
-    engine::Start,
+    engine::{Handle, Start},
     opened::OpenedEvent,
     render::{JsonProjection, Projection, Seen},
 };
@@ -48,14 +48,21 @@ async fn tenants_with_equal_ids_never_meet() {
     assert_eq!(ids(&other.count(1).await), ["ec-1"]);
 }
 
+async fn two_members_and_a_nurse(bench: &Bench) -> ([Arc<Probe>; 3], [Handle; 3]) {
+    let [one, two, nurse] = [Probe::new(), Probe::new(), Probe::new()];
+    let handles = [
+        bench.subscribe(viewer("member"), "/members/m-1/**", Start::Live, &one).await,
+        bench.subscribe(viewer("member"), "/**", Start::Live, &two).await,
+        bench.subscribe(viewer("nurse"), "/**", Start::Live, &nurse).await,
+    ];
+    settle().await;
+    ([one, two, nurse], handles)
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_delivery_is_on_record_with_all_its_recipients() {
     let bench = Bench::new().await;
-    let [one, two, nurse] = [Probe::new(), Probe::new(), Probe::new()];
-    let _a = bench.subscribe(viewer("member"), "/members/m-1/**", Start::Live, &one).await;
-    let _b = bench.subscribe(viewer("member"), "/**", Start::Live, &two).await;
-    let _c = bench.subscribe(viewer("nurse"), "/**", Start::Live, &nurse).await;
-    settle().await;
+    let ([one, two, nurse], _handles) = two_members_and_a_nurse(&bench).await;
     bench.publish("acme", "m-1", 0, "ec-1");
     one.count(1).await;
     two.count(1).await;
@@ -76,20 +83,15 @@ async fn every_delivery_is_on_record_with_all_its_recipients() {
 #[tokio::test(start_paused = true)]
 async fn those_who_see_the_same_share_the_bytes_and_the_bytes_are_those_of_a_fresh_rendering() {
     let bench = Bench::new().await;
-    let [one, two, nurse] = [Probe::new(), Probe::new(), Probe::new()];
-    let _a = bench.subscribe(viewer("member"), "/members/m-1/**", Start::Live, &one).await;
-    let _b = bench.subscribe(viewer("member"), "/**", Start::Live, &two).await;
-    let _c = bench.subscribe(viewer("nurse"), "/**", Start::Live, &nurse).await;
-    settle().await;
+    let ([one, two, nurse], _handles) = two_members_and_a_nurse(&bench).await;
     let position = bench.publish("acme", "m-1", 2, "ec-1");
     for probe in [&one, &two, &nurse] {
         probe.count(1).await;
     }
     assert_eq!(one.raw()[0].as_ptr(), two.raw()[0].as_ptr(), "one buffer");
 
-    let recorded = std::sync::Arc::new(
-        crate::log::EventLog::read(bench.log.as_ref(), 2, 0, 1).await.expect("reads")[0].as_ref().clone(),
-    );
+    let recorded =
+        Arc::new(crate::log::EventLog::read(bench.log.as_ref(), 2, 0, 1).await.expect("reads")[0].as_ref().clone());
     let opened = OpenedEvent::open(bench.parts.keys.as_ref(), &recorded).await.expect("opens").expect("is known");
     for (name, probe) in [("member", &one), ("member", &two), ("nurse", &nurse)] {
         let member = "m-1".parse().expect("a member");

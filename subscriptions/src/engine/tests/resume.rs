@@ -9,7 +9,10 @@ use sluice_schema::{
 };
 
 use super::bench::*;
-use crate::{engine::Start, log::EventLog};
+use crate::{
+    engine::Start,
+    log::{EventLog, hostile::Hostile},
+};
 
 fn start() -> ReadVector {
     ReadVector(vec![0; PARTITIONS.into()])
@@ -188,9 +191,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_each_event_comes_once_and_in_order(steps in proptest::collection::vec(step(), 1..80)) {
+    fn whatever_happens_each_event_comes_once_and_in_order(
+        steps in proptest::collection::vec(step(), 1..80),
+        hostility: Option<u64>,
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
-        let (got, published) = runtime.block_on(async { run(Bench::new().await, steps).await });
+        let (got, published) = runtime.block_on(async {
+            let bench = match hostility {
+                // A log that repeats, stalls and answers short.
+                Some(seed) => Bench::over(|log| Arc::new(Hostile::new(log, seed))).await,
+                None => Bench::new().await,
+            };
+            run(bench, steps).await
+        });
         check(&got, &published)?;
     }
 }

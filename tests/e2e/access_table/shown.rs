@@ -1,0 +1,75 @@
+//! What one got of a check: its value, the paths that were told to be held back, and the bytes.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+pub(super) struct Shown {
+    check: Value,
+    redacted: Vec<Vec<Value>>,
+    raw: String,
+}
+
+impl Shown {
+    /// `redacted` are paths from the top of the answer; those of the check are the ones below `root`.
+    pub(super) fn new(check: &Value, redacted: &Value, root: &[&str], raw: String) -> Self {
+        let paths = redacted.as_array().cloned().unwrap_or_default();
+        let below = |path: &Value| {
+            let path = path.as_array().unwrap();
+            let is_below = path.len() > root.len() && root.iter().zip(path).all(|(root, segment)| is_at(segment, root));
+            is_below.then(|| path[root.len()..].to_vec())
+        };
+        Self { check: check.clone(), redacted: paths.iter().filter_map(below).collect(), raw }
+    }
+
+    /// All values under a path, through all lists on the way; absent is null.
+    pub(super) fn values(&self, path: &str) -> Vec<&Value> {
+        let mut values = vec![&self.check];
+        for name in path.split('.') {
+            values = values.into_iter().flat_map(elements).map(|value| &value[name]).collect();
+        }
+        values
+    }
+
+    /// The values, where they have no fields of their own: those have rows of their own.
+    pub(super) fn leaves(&self, path: &str) -> Vec<&Value> {
+        self.values(path).into_iter().filter(|value| !elements(value).iter().any(|value| value.is_object())).collect()
+    }
+
+    /// Paths as in the table, without the places in lists.
+    pub(super) fn redacted(&self) -> BTreeSet<String> {
+        let named = |path: &Vec<Value>| path.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(".");
+        self.redacted.iter().map(named).collect()
+    }
+
+    /// The paths of everything that is there.
+    pub(super) fn paths(&self) -> BTreeSet<String> {
+        let mut paths = BTreeSet::new();
+        gather(&self.check, "", &mut paths);
+        paths
+    }
+
+    /// All that was received on the way.
+    pub(super) fn raw(&self) -> &str {
+        &self.raw
+    }
+}
+
+/// `_` stands for a place in a list.
+fn is_at(segment: &Value, root: &str) -> bool {
+    if root == "_" { segment.is_u64() } else { segment == root }
+}
+
+fn elements(value: &Value) -> Vec<&Value> {
+    value.as_array().map_or_else(|| vec![value], |all| all.iter().collect())
+}
+
+fn gather(value: &Value, path: &str, paths: &mut BTreeSet<String>) {
+    for element in elements(value) {
+        for (name, value) in element.as_object().into_iter().flatten() {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            gather(value, &path, paths);
+            paths.insert(path);
+        }
+    }
+}
