@@ -1,6 +1,7 @@
 //! The load: checks at a steady rate, and one client that watches them all.
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,6 +30,17 @@ struct Acknowledged {
 }
 
 pub(crate) struct Measured {
+    pub(crate) figures: Figures,
+    /// How late the generator was.
+    pub(crate) late: Latencies,
+    pub(crate) checks: usize,
+    pub(crate) events: usize,
+    /// What the server used in all, and what it held at the end.
+    pub(crate) usage: Usage,
+}
+
+#[derive(Default)]
+pub(crate) struct Figures {
     /// From the due time of the request to its answer.
     pub(crate) acknowledgement: Latencies,
     /// From the header's `occurredAt`, stamped before the append begins, to the arrival at the subscriber.
@@ -39,12 +51,6 @@ pub(crate) struct Measured {
     /// From the due time of the request to the arrival of the event that it was accepted, and of its answer.
     pub(crate) request_to_accepted: Latencies,
     pub(crate) request_to_answered: Latencies,
-    /// How late the generator was.
-    pub(crate) late: Latencies,
-    pub(crate) checks: usize,
-    pub(crate) events: usize,
-    /// What the server used in all, and what it held at the end.
-    pub(crate) usage: Usage,
 }
 
 pub(crate) async fn run(plan: &Plan, server: &Server) -> Result<Measured, String> {
@@ -66,7 +72,8 @@ pub(crate) async fn run(plan: &Plan, server: &Server) -> Result<Measured, String
     let arrivals = watcher.stop().await?;
     complete(&requests, &arrivals)?;
     let usage = Usage { cpu_seconds: after.cpu_seconds - before.cpu_seconds, ..after };
-    Ok(evaluate(plan, &requests, &arrivals, late, usage))
+    let figures = evaluate(plan, &requests, &arrivals);
+    Ok(Measured { figures, late, checks: requests.len(), events: arrivals.len(), usage })
 }
 
 /// Asks for checks until the watcher hears of one; gives how many it took.
@@ -110,40 +117,43 @@ fn complete(requests: &[Acknowledged], arrivals: &[Arrival]) -> Result<(), Strin
     Ok(())
 }
 
-fn evaluate(plan: &Plan, requests: &[Acknowledged], arrivals: &[Arrival], late: Latencies, usage: Usage) -> Measured {
+fn evaluate(plan: &Plan, requests: &[Acknowledged], arrivals: &[Arrival]) -> Figures {
     let first = requests.iter().map(|request| request.due).min().unwrap_or_else(Instant::now);
-    let (begin, end) = (first + plan.warm_up, first + plan.warm_up + plan.measured);
-    let (accepted, answered) = (times_seen(arrivals, "ACCEPTED"), times_seen(arrivals, "ANSWERED"));
-    let mut measured = Measured {
-        acknowledgement: Latencies::default(),
-        appended: Latencies::default(),
-        appended_accepted: Latencies::default(),
-        appended_answered: Latencies::default(),
-        request_to_accepted: Latencies::default(),
-        request_to_answered: Latencies::default(),
-        late,
-        checks: requests.len(),
-        events: arrivals.len(),
-        usage,
-    };
-    for request in requests.iter().filter(|request| (begin..end).contains(&request.due)) {
-        measured.acknowledgement.record(request.took);
-        let arrived = |(_, arrival): &(usize, &Arrival)| arrival.at.saturating_duration_since(request.due);
-        accepted.get(request.check.as_str()).iter().for_each(|seen| measured.request_to_accepted.record(arrived(seen)));
-        answered.get(request.check.as_str()).iter().for_each(|seen| measured.request_to_answered.record(arrived(seen)));
+    let window = first + plan.warm_up..first + plan.warm_up + plan.measured;
+    let mut figures = Figures::default();
+    figures.add_requests(&window, requests, arrivals);
+    arrivals.iter().for_each(|arrival| figures.add_arrival(&window, arrival));
+    figures
+}
+
+impl Figures {
+    /// What counts are requests that were due in the window.
+    fn add_requests(&mut self, window: &Range<Instant>, requests: &[Acknowledged], arrivals: &[Arrival]) {
+        let (accepted, answered) = (times_seen(arrivals, "ACCEPTED"), times_seen(arrivals, "ANSWERED"));
+        for Acknowledged { due, took, check } in requests.iter().filter(|request| window.contains(&request.due)) {
+            self.acknowledgement.record(*took);
+            for (seen, latencies) in
+                [(&accepted, &mut self.request_to_accepted), (&answered, &mut self.request_to_answered)]
+            {
+                if let Some((_, arrival)) = seen.get(check.as_str()) {
+                    latencies.record(arrival.at.saturating_duration_since(*due));
+                }
+            }
+        }
     }
-    for arrival in arrivals {
+
+    /// What counts are events that were appended in the window.
+    fn add_arrival(&mut self, window: &Range<Instant>, arrival: &Arrival) {
         let took = since(arrival.occurred, arrival.clock);
         // When it was appended, on the clock that the requests are timed by.
-        if !arrival.at.checked_sub(took).is_some_and(|appended| (begin..end).contains(&appended)) {
-            continue;
+        if !arrival.at.checked_sub(took).is_some_and(|appended| window.contains(&appended)) {
+            return;
         }
-        measured.appended.record(took);
+        self.appended.record(took);
         match arrival.state.as_deref() {
-            Some("ACCEPTED") => measured.appended_accepted.record(took),
-            Some(_) => measured.appended_answered.record(took),
+            Some("ACCEPTED") => self.appended_accepted.record(took),
+            Some(_) => self.appended_answered.record(took),
             None => {}
         }
     }
-    measured
 }

@@ -15,12 +15,12 @@ const GOAL: f64 = 10.0;
 type Of = fn(&Round) -> &Latencies;
 
 const ROWS: [(&str, Of); 10] = [
-    ("**acknowledgement**: request due → answer", |round| &round.load.acknowledgement),
-    ("**append → client**: `occurredAt` → arrival, all events", |round| &round.load.appended),
-    ("… of these, that a check was accepted", |round| &round.load.appended_accepted),
-    ("… of these, the payer's answer", |round| &round.load.appended_answered),
-    ("request due → ACCEPTED at the subscriber", |round| &round.load.request_to_accepted),
-    ("request due → ANSWERED at the subscriber", |round| &round.load.request_to_answered),
+    ("**acknowledgement**: request due → answer", |round| &round.load.figures.acknowledgement),
+    ("**append → client**: `occurredAt` → arrival, all events", |round| &round.load.figures.appended),
+    ("… of these, that a check was accepted", |round| &round.load.figures.appended_accepted),
+    ("… of these, the payer's answer", |round| &round.load.figures.appended_answered),
+    ("request due → ACCEPTED at the subscriber", |round| &round.load.figures.request_to_accepted),
+    ("request due → ANSWERED at the subscriber", |round| &round.load.figures.request_to_answered),
     ("instead, a call that waits: request due → answer", |round| &round.baselines.synchronous),
     ("instead, polling each second: `completedAt` → noticed", |round| &round.baselines.noticed),
     ("the generator's lateness (part of the first figure)", |round| &round.load.late),
@@ -29,7 +29,8 @@ const ROWS: [(&str, Of); 10] = [
 
 pub(crate) fn one_line(round: &Round) -> String {
     let figure = |latencies: &Latencies| format!("p50 {:.2} p99 {:.2} ms", latencies.at(0.5), latencies.at(0.99));
-    let (acknowledgement, appended) = (figure(&round.load.acknowledgement), figure(&round.load.appended));
+    let (acknowledgement, appended) =
+        (figure(&round.load.figures.acknowledgement), figure(&round.load.figures.appended));
     let load = &round.load_average;
     format!("acknowledgement {acknowledgement}; append → client {appended}; load average before it {load}")
 }
@@ -94,8 +95,8 @@ fn print_usage(rounds: &[Round]) {
 
 /// In the same round, so that both sides had the same machine.
 fn print_ratios(rounds: &[Round]) {
-    let held = spread(rounds, |round| round.baselines.synchronous.at(0.5) / round.load.acknowledgement.at(0.5));
-    let told = spread(rounds, |round| round.baselines.noticed.at(0.5) / round.load.appended_answered.at(0.5));
+    let held = spread(rounds, |round| round.baselines.synchronous.at(0.5) / round.load.figures.acknowledgement.at(0.5));
+    let told = spread(rounds, |round| round.baselines.noticed.at(0.5) / round.load.figures.appended_answered.at(0.5));
     println!("A call that waits holds its caller {} times as long (p50)", held.text());
     println!("One who polls hears of the answer {} times as late (p50)", told.text());
 }

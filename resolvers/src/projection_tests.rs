@@ -37,7 +37,8 @@ fn check(seed: u8) -> pb::EligibilityCheck {
         id: format!("ec-{seed}"),
         state: i32::from(seed % 5) + 1,
         payer_id: Some("60054".into()),
-        subscriber: (!seed.is_multiple_of(3)).then(|| pb::Subscriber { member_id: Some("RC1".into()), ..Default::default() }),
+        subscriber: (!seed.is_multiple_of(3))
+            .then(|| pb::Subscriber { member_id: Some("RC1".into()), ..Default::default() }),
         coverage: (!seed.is_multiple_of(2)).then(|| pb::Coverage {
             active: Some(true),
             group_number: Some("G-1".into()),

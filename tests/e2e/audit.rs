@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::harness::{MEMBER, RICH, Server, WATCH, gateway, question, run};
+use crate::harness::{MEMBER, RICH, WATCH, gateway, question, run};
 
 /// Something to tell of: an answered check that the nurse saw. The data directory, and its home.
 async fn after_a_run() -> tempfile::TempDir {
@@ -24,10 +24,16 @@ async fn verify(home: &tempfile::TempDir) -> (bool, String) {
     (output.status.success(), String::from_utf8(words).unwrap())
 }
 
-/// With the rights of one who can write to the file.
+/// By one who may write to the file, and so can also take away the triggers that make it append-only.
 async fn tamper(home: &tempfile::TempDir, statement: &'static str) {
     let file = SqliteConnectOptions::new().filename(home.path().join("data/audit.db"));
     let mut db = SqliteConnection::connect_with(&file).await.unwrap();
+    let query = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
+    let triggers: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut db).await.unwrap();
+    assert!(sqlx::query(statement).execute(&mut db).await.is_err(), "the triggers refuse it");
+    for trigger in triggers {
+        sqlx::query(sqlx::AssertSqlSafe(format!("DROP TRIGGER {trigger}"))).execute(&mut db).await.unwrap();
+    }
     let done = sqlx::query(statement).execute(&mut db).await.unwrap();
     assert!(done.rows_affected() > 0, "{statement}");
     db.close().await.unwrap();
@@ -74,59 +80,92 @@ async fn no_value_is_in_the_trail() {
 mod stalled {
     use std::time::Duration;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::harness::{CHECK, Options, code};
+    use crate::harness::{CHECK, Options, Server, code, soon};
+
+    /// The trail takes nothing at all.
+    const AT_ONCE: &str = "audit.before-commit=pause";
 
     /// The trail takes the record that a subscription began, and then nothing more.
-    const STALLED: &str = "audit.before-commit=1*off->pause";
+    const AFTER_ONE: &str = "audit.before-commit=1*off->pause";
+
+    const CHANNEL: &str = "/members/m-1001/**";
+
+    /// Than the trail is waited for.
+    const LONGER: Duration = Duration::from_secs(7);
 
     /// What an event of the check has in it, and nothing else that is sent.
     const EVENT: [&str; 4] = ["Harbor PPO", "ANSWERED", "ACCEPTED", "\"next\""];
 
-    async fn check_of(server: &Server) -> String {
-        let asked = server.viewer("nurse").request(question(RICH), "k-2").await;
-        asked["data"]["requestEligibilityCheck"]["id"].as_str().unwrap().to_owned()
+    fn assert_nothing(bytes: &str) {
+        for part in EVENT {
+            assert!(!bytes.contains(part), "{part:?} left the process: {bytes}");
+        }
     }
 
-    fn assert_nothing(what: &str, bytes: &str) {
-        for part in EVENT {
-            assert!(!bytes.contains(part), "{what} lets out {part:?}: {bytes}");
+    /// A server with these faults, an answered check in its log, and a cursor before it.
+    async fn with_a_check(faults: &str) -> (Server, String, String) {
+        let server = gateway().await;
+        let nurse = server.viewer("nurse");
+        let before = nurse.now().await;
+        let asked = nurse.request(question(RICH), "k-1").await;
+        let id = asked["data"]["requestEligibilityCheck"]["id"].as_str().unwrap().to_owned();
+        let mut ws = nurse.connect().await;
+        ws.subscribe("w", WATCH, json!({ "member": MEMBER, "after": before })).await;
+        while ws.next_for("w").await["data"]["memberEligibility"]["state"] != "ANSWERED" {}
+        (Server::start_in(server.terminate().await, Options::failpoints(faults)).await, id, before)
+    }
+
+    #[tokio::test]
+    async fn no_answer_leaves() {
+        let (server, id, _) = with_a_check(AT_ONCE).await;
+        let nurse = server.viewer("nurse");
+        let (read, asked) = tokio::join!(
+            nurse.graphql(CHECK, json!({ "id": id })),
+            nurse.request(question(("60054", "AETNA9wcSu")), "k-2"),
+        );
+        for answer in [read, asked] {
+            assert_eq!((code(&answer), &answer["data"]), ("UNAVAILABLE", &Value::Null));
+            assert_nothing(&answer.to_string());
+        }
+
+        // What was not shown was done all the same, and once.
+        let server = Server::start_in(server.kill().await, Options::default()).await;
+        let again = server.viewer("nurse").request(question(("60054", "AETNA9wcSu")), "k-2").await;
+        assert_eq!(again["errors"], Value::Null);
+        let count = "{ member(id: \"m-1001\") { eligibility { checks { nodes { id } } } } }";
+        let all = server.graphql("nurse", count, Value::Null).await;
+        assert_eq!(all["data"]["member"]["eligibility"]["checks"]["nodes"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[tokio::test]
+    async fn no_event_leaves_by_long_poll() {
+        for faults in [AT_ONCE, AFTER_ONE] {
+            let (server, _, before) = with_a_check(faults).await;
+            let polled = server.poll("nurse", CHANNEL, Some(&before), LONGER).await;
+            assert_nothing(&polled.to_string());
+
+            let server = Server::start_in(server.kill().await, Options::default()).await;
+            let polled = server.poll("nurse", CHANNEL, Some(&before), LONGER).await;
+            assert!(polled.to_string().contains("Harbor PPO"), "it was there to be sent: {polled}");
         }
     }
 
     #[tokio::test]
-    async fn nothing_of_an_event_leaves_while_the_trail_is_stalled() {
-        let server = gateway().await;
-        let before = server.viewer("nurse").now().await;
-        let id = check_of(&server).await;
-        let server = Server::start_in(server.terminate().await, Options::failpoints(STALLED)).await;
-        let nurse = server.viewer("nurse");
-
-        // On the WebSocket the events behind the cursor are there to be sent, but for the trail.
-        let mut ws = nurse.connect().await;
+    async fn no_event_leaves_by_websocket() {
+        let (server, _, before) = with_a_check(AFTER_ONE).await;
+        let mut ws = server.viewer("nurse").connect().await;
         ws.subscribe("w", WATCH, json!({ "member": MEMBER, "after": before })).await;
-        ws.ping().await;
-        let channel = format!("/members/{MEMBER}/**");
-        let (read, polled, asked) = tokio::join!(
-            nurse.graphql(CHECK, json!({ "id": id })),
-            nurse.poll(&channel, Some(&before), Duration::from_secs(1)),
-            nurse.request(question(("60054", "AETNA9wcSu")), "k-3"),
-        );
-        assert_eq!(code(&read), "UNAVAILABLE");
-        assert_eq!(code(&asked), "UNAVAILABLE");
-        assert_nothing("a query", &read.to_string());
-        assert_nothing("a mutation", &asked.to_string());
-        assert_nothing("a long poll", &polled.to_string());
-        assert_nothing("a WebSocket", &ws.heard().await);
+        soon("a delivery that is held", was_held(&server)).await;
+        assert_nothing(&ws.heard().await);
+    }
 
-        // It was there all the time.
-        let server = Server::start_in(server.kill().await, Options::default()).await;
-        let nurse = server.viewer("nurse");
-        let polled = nurse.poll(&channel, Some(&before), Duration::from_secs(9)).await;
-        assert!(polled.to_string().contains("Harbor PPO"), "{polled}");
-        let again = nurse.request(question(("60054", "AETNA9wcSu")), "k-3").await;
-        assert_eq!(again["errors"], json!(null), "what was not shown was done once");
+    async fn was_held(server: &Server) {
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        while !server.get("/metrics").await.1.contains("sluice_deliveries_held_total") {
+            look.tick().await;
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! `kill -9` in mid-stream: what was acknowledged stays, and what is streamed comes once and in order.
+#![allow(clippy::unwrap_used, reason = "a test suite")]
 
 mod evidence;
 mod publisher;
@@ -12,12 +13,12 @@ use tempfile::TempDir;
 use tokio::{sync::watch, time::timeout};
 
 use self::{evidence::Evidence, publisher::Publisher, subscriber::Subscriber};
-use crate::harness::{DEADLINE, MEMBER, Options, Server, run, soon};
+use crate::harness::{DEADLINE, Options, Server, run, soon};
 
 const ROUNDS: usize = 50;
 
 /// The seed, where the environment sets none; the rounds and their faults follow from it, their timing does not.
-const SEED: u64 = 0x51_1CE;
+const SEED: u64 = 1_980;
 const SEED_VARIABLE: &str = "CRASH_SEED";
 
 /// What each client asks after the last crash.

@@ -1,4 +1,5 @@
 //! The built binary as its clients see it.
+#![allow(clippy::unwrap_used, reason = "all of it is tests")]
 #![cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "part of the harness is for faults"))]
 
 mod access_table;

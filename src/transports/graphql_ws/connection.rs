@@ -166,9 +166,9 @@ impl Connection {
             // What cannot be queued is dropped: the queue itself says that it is full.
             Action::Send(text) => drop(self.outbox.push(Outgoing::Frame(text))),
             Action::Ping => {
-                let progress =
-                    Some(self.context.gate.progress()).filter(|progress| self.operations.all_reached(progress));
-                let _ = self.outbox.push_ping(progress.as_ref());
+                let progress = self.context.gate.progress();
+                let reached = self.operations.reached(&progress);
+                let _ = self.outbox.push_ping(reached.as_deref().map(|operations| (&progress, operations)));
             }
             Action::Authenticate(token) => self.authenticate(&token),
             Action::Start(operation, request) => {

@@ -113,10 +113,12 @@ pub(super) fn pong(payload: Option<&RawValue>) -> String {
     }
 }
 
-/// With how far the engine is, where that may be told.
-pub(super) fn ping(cursor: Option<&Cursor>) -> String {
-    match cursor {
-        Some(cursor) => format!(r#"{{"type":"ping","payload":{{"cursor":"{cursor}"}}}}"#),
+/// With how far the named subscriptions are, where that may be told: each may be resumed behind `cursor`.
+pub(super) fn ping(progress: Option<(&Cursor, &[String])>) -> String {
+    match progress {
+        Some((cursor, operations)) => {
+            json!({ "type": "ping", "payload": { "cursor": cursor.to_string(), "operations": operations } }).to_string()
+        }
         None => r#"{"type":"ping"}"#.to_owned(),
     }
 }

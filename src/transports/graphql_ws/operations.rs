@@ -33,6 +33,8 @@ pub(super) struct Operations {
 
 /// Dropping it ends the operation, a mutation excepted: that is never cut off half-way.
 struct Running {
+    /// The client's own.
+    id: String,
     wanted: Arc<AtomicBool>,
     abort: Option<AbortHandle>,
     kind: Kind,
@@ -78,12 +80,12 @@ impl Operations {
         let wanted = Arc::new(AtomicBool::new(true));
         // Held until the entry is there: the task may be quick.
         let mut running = self.lock();
-        let number = operation.number;
+        let (number, id) = (operation.number, operation.id.to_string());
         let job = Job { operations: Arc::clone(self), viewer, operation, request, wanted: Arc::clone(&wanted) };
         let task = self.tasks.spawn(job.run(kind));
         let abort = (kind != OperationType::Mutation).then(|| task.abort_handle());
         let kind = if kind == OperationType::Subscription { Kind::Starting } else { Kind::Execution };
-        running.insert(number, Running { wanted, abort, kind });
+        running.insert(number, Running { id, wanted, abort, kind });
     }
 
     pub(super) fn stop(&self, operation: &Operation) {
@@ -97,15 +99,20 @@ impl Operations {
         drop(stopped);
     }
 
-    /// Whether every subscription was handed all there is up to `progress`.
-    pub(super) fn all_reached(&self, progress: &Cursor) -> bool {
-        self.lock().values().all(|running| match &running.kind {
-            Kind::Execution => true,
-            Kind::Starting => false,
-            Kind::Live(live) => {
-                live.place().is_some_and(|place| place.epoch == progress.epoch && place.vector.covers(&progress.vector))
+    /// The ids of all subscriptions, if each of them was handed all there is up to `progress`; `None` where one was not, or
+    /// there is none. A subscription that the client has sent and this server has not read is not among them, which is why
+    /// a client has to be told whom a progress is true for.
+    pub(super) fn reached(&self, progress: &Cursor) -> Option<Vec<String>> {
+        let mut ids = Vec::new();
+        for running in self.lock().values() {
+            match &running.kind {
+                Kind::Execution => {}
+                Kind::Live(live) if has_reached(live.as_ref(), progress) => ids.push(running.id.clone()),
+                Kind::Starting | Kind::Live(_) => return None,
             }
-        })
+        }
+        ids.sort_unstable();
+        Some(ids).filter(|ids| !ids.is_empty())
     }
 
     /// Keeps the subscription, unless it was stopped while it started.
@@ -125,6 +132,10 @@ impl Operations {
         // A queue that takes no more belongs to a client that is told to resume.
         let _ = self.outbox.push(Outgoing::Delivery(delivery));
     }
+}
+
+fn has_reached(live: &dyn Subscription, progress: &Cursor) -> bool {
+    live.place().is_some_and(|place| place.epoch == progress.epoch && place.vector.covers(&progress.vector))
 }
 
 struct Job {

@@ -87,9 +87,9 @@ impl Outbox {
 
     /// A ping that tells `progress`, unless an event further on was queued before it: a client that resumed there would
     /// get that event again.
-    pub(super) fn push_ping(&self, progress: Option<&Cursor>) -> Result<(), Gone> {
+    pub(super) fn push_ping(&self, progress: Option<(&Cursor, &[String])>) -> Result<(), Gone> {
         let mut queue = self.lock();
-        let progress = progress.filter(|cursor| cursor.vector.covers(&queue.told));
+        let progress = progress.filter(|(cursor, _)| cursor.vector.covers(&queue.told));
         self.push_to(&mut queue, Outgoing::Frame(message::ping(progress)))
     }
 
@@ -261,7 +261,7 @@ mod tests {
         outbox.lock().note(&ReadVector(vec![5, 1]));
         outbox.lock().note(&ReadVector(vec![2, 3]));
         let tells = |progress: &Cursor| {
-            outbox.push_ping(Some(progress)).expect("fits");
+            outbox.push_ping(Some((progress, &["1".to_owned()]))).expect("fits");
             matches!(outbox.pop(), Some(Outgoing::Frame(text)) if text.contains(&progress.to_string()))
         };
         assert!(!tells(&cursor(&[5, 2])));

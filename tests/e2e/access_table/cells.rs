@@ -1,8 +1,8 @@
 //! The table, written by hand from the `visibility` and `sensitivity` of schema/proto/sluice/eligibility/v1/eligibility.proto
 //! and from docs/access.md. A cell names the people who see the field: **M**ember, **G**uardian, **N**urse, **B**illing.
 //!
-//! The demo member gave no consent, so that protected classes are open to herself, and, but for substance use, to her care
-//! team. Under a field that one may not see, one sees nothing either.
+//! The demo member gave no consent, so that protected classes are open to herself alone, and behavioral health and
+//! reproductive services, for treatment, to her care team. Under a field that one may not see, one sees nothing either.
 
 pub(super) type Cells = &'static [(&'static str, &'static str)];
 
@@ -137,6 +137,20 @@ pub(super) const ANSWERED: Cells = &[
     ("coverage.reproductiveBenefits.insuranceTypeCode", "M..."),
     ("coverage.reproductiveBenefits.planCoverage", "M..."),
     ("coverage.reproductiveBenefits.additionalInformation", "M.N."),
+    ("coverage.hivBenefits", "M..."),
+    ("coverage.hivBenefits.code", "M..."),
+    ("coverage.hivBenefits.name", "M..."),
+    ("coverage.hivBenefits.serviceTypeCodes", "M..."),
+    ("coverage.hivBenefits.coverageLevel", "M..."),
+    ("coverage.hivBenefits.network", "M..."),
+    ("coverage.hivBenefits.amount", "M..."),
+    ("coverage.hivBenefits.percent", "M..."),
+    ("coverage.hivBenefits.quantity", "M..."),
+    ("coverage.hivBenefits.quantityQualifierCode", "M..."),
+    ("coverage.hivBenefits.timeQualifierCode", "M..."),
+    ("coverage.hivBenefits.insuranceTypeCode", "M..."),
+    ("coverage.hivBenefits.planCoverage", "M..."),
+    ("coverage.hivBenefits.additionalInformation", "M..."),
 ];
 
 /// The state after `UHCAAA72` was rejected. Where the payer found fault is the staff's.

@@ -78,7 +78,7 @@ fn assert_cells(shown: &Shown, whole: &Shown, column: usize, cells: Cells, who: 
     let is_under = |path: &str, above: &str| path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'));
     let highest = held.iter().filter(|(path, _)| !held.iter().any(|(above, _)| is_under(path, above)));
     let expected: BTreeSet<_> = highest.map(|(path, _)| (*path).to_owned()).collect();
-    assert_eq!(shown.redacted(), expected, "what {who} is told to be held back");
+    assert_eq!(shown.redacted(), &expected, "what {who} is told to be held back");
 }
 
 async fn assert_everywhere(card: (&str, &str), state: &str, cells: Cells, marks: Cells) {

@@ -6,20 +6,17 @@ use serde_json::Value;
 
 pub(super) struct Shown {
     check: Value,
-    redacted: Vec<Vec<Value>>,
+    redacted: BTreeSet<String>,
     raw: String,
 }
 
 impl Shown {
-    /// `redacted` are paths from the top of the answer; those of the check are the ones below `root`.
-    pub(super) fn new(check: &Value, redacted: &Value, root: &[&str], raw: String) -> Self {
-        let paths = redacted.as_array().cloned().unwrap_or_default();
-        let below = |path: &Value| {
-            let path = path.as_array().unwrap();
-            let is_below = path.len() > root.len() && root.iter().zip(path).all(|(root, segment)| is_at(segment, root));
-            is_below.then(|| path[root.len()..].to_vec())
-        };
-        Self { check: check.clone(), redacted: paths.iter().filter_map(below).collect(), raw }
+    /// `redacted` are paths from the top of the answer; those of the check are the ones below `root`. Places in lists are
+    /// left out on both sides: `_entities` does not tell them.
+    pub(super) fn new(check: &Value, redacted: &Value, root: &str, raw: String) -> Self {
+        let paths = redacted.as_array().into_iter().flatten().map(named);
+        let below = |path: String| path.strip_prefix(root)?.strip_prefix('.').map(str::to_owned);
+        Self { check: check.clone(), redacted: paths.filter_map(below).collect(), raw }
     }
 
     /// All values under a path, through all lists on the way; absent is null.
@@ -36,10 +33,9 @@ impl Shown {
         self.values(path).into_iter().filter(|value| !elements(value).iter().any(|value| value.is_object())).collect()
     }
 
-    /// Paths as in the table, without the places in lists.
-    pub(super) fn redacted(&self) -> BTreeSet<String> {
-        let named = |path: &Vec<Value>| path.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(".");
-        self.redacted.iter().map(named).collect()
+    /// Paths as in the table.
+    pub(super) fn redacted(&self) -> &BTreeSet<String> {
+        &self.redacted
     }
 
     /// The paths of everything that is there.
@@ -55,9 +51,8 @@ impl Shown {
     }
 }
 
-/// `_` stands for a place in a list.
-fn is_at(segment: &Value, root: &str) -> bool {
-    if root == "_" { segment.is_u64() } else { segment == root }
+fn named(path: &Value) -> String {
+    path.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(".")
 }
 
 fn elements(value: &Value) -> Vec<&Value> {

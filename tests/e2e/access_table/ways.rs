@@ -71,23 +71,23 @@ pub(super) async fn all(
     cells: Cells,
 ) -> Vec<(&'static str, Shown)> {
     let (of_member, of_channel) = (member_subscription(cells), events_subscription(cells));
-    let (in_member, in_channel) = (&["memberEligibility"][..], &["events", "payload", "after"][..]);
+    let (in_member, in_channel) = ("memberEligibility", "events.payload.after");
     vec![
-        ("a query", query(server, person, id, &check_query(cells), &["eligibilityCheck"]).await),
-        ("_entities", query(server, person, id, &entity_query(cells), &["_entities", "_"]).await),
+        ("a query", query(server, person, id, &check_query(cells), "eligibilityCheck").await),
+        ("_entities", query(server, person, id, &entity_query(cells), "_entities").await),
         ("memberEligibility", subscription(server, person, before, &of_member, in_member).await),
         ("events", subscription(server, person, before, &of_channel, in_channel).await),
         ("a long poll", long_poll(server, person, id, before).await),
     ]
 }
 
-async fn query(server: &Server, person: &str, id: &str, query: &str, root: &[&str]) -> Shown {
+async fn query(server: &Server, person: &str, id: &str, query: &str, root: &str) -> Shown {
     let answer = server.graphql(person, query, json!({ "id": id })).await;
     assert_eq!(answer["errors"], Value::Null);
     Shown::new(below(&answer["data"], root), &answer["extensions"]["redacted"], root, answer.to_string())
 }
 
-async fn subscription(server: &Server, person: &str, before: &str, query: &str, root: &[&str]) -> Shown {
+async fn subscription(server: &Server, person: &str, before: &str, query: &str, root: &str) -> Shown {
     let mut ws = server.viewer(person).connect().await;
     ws.subscribe("s", query, json!({ "after": before })).await;
     loop {
@@ -105,7 +105,7 @@ pub(super) async fn long_poll(server: &Server, person: &str, id: &str, before: &
     let event = events.rfind(|event| is_last(&event["payload"]["after"]["state"]));
     let event = event.unwrap_or_else(|| panic!("it ends in {polled}"));
     assert_eq!(event["subject"]["id"], id);
-    Shown::new(&event["payload"]["after"], &event["redacted"], &["payload", "after"], polled.to_string())
+    Shown::new(&event["payload"]["after"], &event["redacted"], "payload.after", polled.to_string())
 }
 
 /// In GraphQL's words, or in the canonical JSON of protobuf.
@@ -113,6 +113,10 @@ fn is_last(state: &Value) -> bool {
     state.as_str().is_some_and(|state| !state.ends_with("ACCEPTED"))
 }
 
-fn below<'v>(data: &'v Value, root: &[&str]) -> &'v Value {
-    root.iter().fold(data, |value, name| if *name == "_" { &value[0] } else { &value[*name] })
+/// Through the one element of each list.
+fn below<'v>(data: &'v Value, root: &str) -> &'v Value {
+    root.split('.').fold(data, |value, name| match &value[name] {
+        Value::Array(all) => &all[0],
+        other => other,
+    })
 }

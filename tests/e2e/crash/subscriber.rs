@@ -9,7 +9,8 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-use super::{Door, MEMBER, Observed};
+use super::{Door, Observed};
+use crate::harness::MEMBER;
 
 /// An operation, by the id that it has on the socket.
 pub(super) const EVENTS: &str = "events";
@@ -60,8 +61,6 @@ impl Subscriber {
     /// Listens until the server is gone, or both operations have told of so many changes.
     pub(super) async fn watch(&mut self, door: &Door, observed: &Observed, changes: usize) {
         let Ok(mut socket) = self.resume(door).await else { return };
-        // A ping tells progress of what the server knows of: of these operations once it answered what was sent behind them.
-        let mut known = false;
         while self.places.iter().any(|place| place.changes < changes) {
             let text = match socket.next().await {
                 Some(Ok(Message::Text(text))) => text.to_string(),
@@ -69,7 +68,7 @@ impl Subscriber {
                 Some(Ok(_)) => continue,
                 None | Some(Err(_)) => return,
             };
-            self.note(&text, &mut known);
+            self.note(&text);
             self.log.push(text);
             observed.one_more();
         }
@@ -85,11 +84,10 @@ impl Subscriber {
             let payload = json!({ "query": query, "variables": { "of": of, "after": place.cursor } });
             send(&mut socket, json!({ "type": "subscribe", "id": id, "payload": payload })).await?;
         }
-        send(&mut socket, json!({ "type": "ping" })).await?;
         Ok(socket)
     }
 
-    fn note(&mut self, text: &str, known: &mut bool) {
+    fn note(&mut self, text: &str) {
         let frame: Value = serde_json::from_str(text).expect("the server sends JSON");
         match frame["type"].as_str() {
             Some("next") => {
@@ -98,11 +96,15 @@ impl Subscriber {
                 self.places[which].follow(&frame["payload"]);
             }
             Some("ping") => {
-                if let (true, Some(cursor)) = (*known, frame["payload"]["cursor"].as_str()) {
-                    self.places.iter_mut().for_each(|place| place.cursor = cursor.to_owned());
+                // Progress is true of the operations that it names, and of no other.
+                let named = frame["payload"]["operations"].as_array().cloned().unwrap_or_default();
+                for ((id, ..), place) in
+                    OPERATIONS.iter().zip(&mut self.places).filter(|((id, ..), _)| named.contains(&json!(id)))
+                {
+                    place.cursor =
+                        frame["payload"]["cursor"].as_str().unwrap_or_else(|| panic!("no cursor for {id}")).to_owned();
                 }
             }
-            Some("pong") => *known = true,
             Some("connection_ack") => {}
             _ => panic!("an operation ended: {text}"),
         }

@@ -23,26 +23,16 @@ impl<'s> Viewer<'s> {
         Self { server, token }
     }
 
-    /// A response that is not GraphQL's fails the test.
+    /// A response that is not JSON fails the test.
     pub(crate) async fn graphql(&self, query: &str, variables: Value) -> Value {
-        self.try_graphql(query, variables).await.expect("the server answers")
-    }
-
-    /// An error where the connection broke: the server crashed.
-    pub(crate) async fn try_graphql(&self, query: &str, variables: Value) -> Result<Value, reqwest::Error> {
         let body = json!({ "query": query, "variables": variables });
         let request = self.server.http.post(self.server.url("/graphql")).bearer_auth(self.token).json(&body);
-        soon("an answer", async { request.send().await?.json().await }).await
+        soon("an answer", async { request.send().await?.json().await }).await.expect("the server answers")
     }
 
     /// Asks a payer; the whole response.
     pub(crate) async fn request(&self, input: Value, key: &str) -> Value {
         self.graphql(REQUEST, json!({ "input": input, "key": key })).await
-    }
-
-    /// As [`Self::request`]; an error where the connection broke.
-    pub(crate) async fn try_request(&self, input: Value, key: &str) -> Result<Value, reqwest::Error> {
-        self.try_graphql(REQUEST, json!({ "input": input, "key": key })).await
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Value {

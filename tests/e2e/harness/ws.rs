@@ -10,7 +10,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue, protocol::CloseFrame},
 };
 
-use super::{Server, soon};
+use super::soon;
 
 /// What the server said about an operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,11 +30,7 @@ pub(crate) struct Ws {
 }
 
 impl Ws {
-    /// As a demo person, acknowledged.
-    pub(crate) async fn connect(server: &Server, person: &str) -> Self {
-        Self::open(server.subscriptions_url(), server.token(person)).await
-    }
-
+    /// Acknowledged.
     pub(super) async fn open(url: &str, token: &str) -> Self {
         let mut ws = Self::greet(url, token).await;
         let answer = ws.receive().await.unwrap_or_else(|close| panic!("refused: {close:?}"));

@@ -203,7 +203,8 @@ impl Probe {
 
     /// Waits for so many deliveries in all.
     pub(super) async fn count(&self, count: usize) -> Vec<serde_json::Value> {
-        let _ = self.count.subscribe().wait_for(|got| *got >= count).await;
+        let mut got = self.count.subscribe();
+        bounded(got.wait_for(|got| *got >= count), || format!("{count} deliveries, not {}", self.now().len())).await;
         self.now()
     }
 
@@ -217,7 +218,8 @@ impl Probe {
     }
 
     pub(super) async fn refused(&self) {
-        let _ = self.refused.subscribe().wait_for(|refused| *refused > 0).await;
+        let mut refused = self.refused.subscribe();
+        bounded(refused.wait_for(|refused| *refused > 0), || "a refusal".into()).await;
     }
 
     pub(super) fn times_refused(&self) -> usize {
@@ -225,7 +227,9 @@ impl Probe {
     }
 
     pub(super) async fn end(&self) -> Option<ClientError> {
-        self.ended.subscribe().wait_for(Option::is_some).await.expect("the probe lives").clone().flatten()
+        let mut ended = self.ended.subscribe();
+        bounded(ended.wait_for(Option::is_some), || "the end".into()).await;
+        self.ended.borrow().clone().flatten()
     }
 }
 
@@ -244,6 +248,12 @@ impl Subscriber for Probe {
     fn end(&self, error: Option<ClientError>) {
         self.ended.send_replace(Some(error));
     }
+}
+
+/// Waits, but not for ever: what never comes fails the test. On the paused clock that takes no time.
+async fn bounded<T>(what: impl Future<Output = T>, wanted: impl Fn() -> String) {
+    let came = tokio::time::timeout(Duration::from_secs(60), what).await;
+    assert!(came.is_ok(), "waited in vain for {}", wanted());
 }
 
 /// Lets every task do what it can. On the paused clock, time passes only when all of them wait.
