@@ -1,6 +1,9 @@
 //! Logs and metrics.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +29,8 @@ pub enum TelemetryError {
 /// The filter is not of `EnvFilter`'s syntax, or it was called before.
 pub fn start(config: &Telemetry) -> Result<Metrics, TelemetryError> {
     let filter = EnvFilter::try_new(&config.log_filter)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let ansi = io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr);
     match config.log_format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// In microseconds, three digits.
+/// In microseconds, four digits: at ten seconds that is a millisecond.
 #[derive(Clone)]
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
     fn default() -> Self {
-        Self(Histogram::new(3).expect("three digits are allowed"))
+        Self(Histogram::new(4).expect("four digits are allowed"))
     }
 }
 

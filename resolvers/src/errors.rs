@@ -1,7 +1,7 @@
 //! Client-safe errors in GraphQL's shape. Everything that a resolver refuses goes through [`fail`]: `?` alone would lose
 //! the code.
 
-use async_graphql::{Error, ErrorExtensionValues, ServerError, Value};
+use async_graphql::{Context, Error, ErrorExtensionValues, ServerError, Value};
 use sluice_schema::error::{ClientError, Code};
 use sluice_subscriptions::access::AccessUnavailable;
 
@@ -12,6 +12,11 @@ pub(crate) fn fail(error: ClientError) -> Error {
     }
     extensions.set("code", error.code.as_str());
     Error { message: error.message.into_owned(), source: None, extensions: Some(extensions) }
+}
+
+/// For `_entities`: one that may not be seen is `null` and has its error; the others of the same answer are untouched.
+pub(crate) fn or_null<T>(ctx: &Context<'_>, result: async_graphql::Result<T>) -> Option<T> {
+    result.map_err(|error| ctx.add_error(ctx.set_error_path(error.into_server_error(ctx.item.pos)))).ok()
 }
 
 /// No answer about permission is no data.

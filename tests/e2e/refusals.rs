@@ -158,3 +158,41 @@ async fn a_token_that_does_not_hold() {
         assert_eq!(ws.log(), [] as [&str; 0], "not a word before");
     }
 }
+
+#[tokio::test]
+async fn an_entity_that_may_not_be_seen_takes_no_other_with_it() {
+    let server = gateway().await;
+    let asked = server.viewer("nurse").request(question(RICH), "k-1").await;
+    let id = &asked["data"]["requestEligibilityCheck"]["id"];
+    let query = "query($of: [_Any!]!) { _entities(representations: $of) { ... on EligibilityCheck { id } ... on Member { id } } }";
+    let of = json!([
+        { "__typename": "EligibilityCheck", "id": "ec-none" },
+        { "__typename": "EligibilityCheck", "id": id },
+        { "__typename": "Member", "id": "m-none" },
+        { "__typename": "Member", "id": MEMBER },
+    ]);
+    let answer = server.viewer("nurse").graphql(query, json!({ "of": of })).await;
+    assert_eq!(answer["data"]["_entities"], json!([null, { "id": id }, null, { "id": MEMBER }]));
+    let codes: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| &error["extensions"]["code"]).collect();
+    assert_eq!(codes, ["NOT_FOUND", "NOT_FOUND"]);
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_large_is_refused_where_it_stands() {
+    let server = gateway().await;
+    let query = format!(
+        "{{ member(id: \"{MEMBER}\") {{ id eligibility {{ checks(first: 1000) {{ edges {{ cursor }} }} }} }} }}"
+    );
+    let answer = server.viewer("nurse").graphql(&query, json!({})).await;
+    assert_eq!(code(&answer), "INVALID_PAGE");
+    assert_eq!(answer["data"]["member"], json!({ "id": MEMBER, "eligibility": { "checks": null } }));
+}
+
+#[tokio::test]
+async fn a_poll_that_does_not_wait_is_given_what_is_there() {
+    let server = gateway().await;
+    let start = server.viewer("nurse").now().await;
+    server.viewer("nurse").request(question(RICH), "k-1").await;
+    let polled = server.viewer("nurse").poll("/**", Some(&start), Duration::ZERO).await;
+    assert!(!polled["events"].as_array().unwrap().is_empty(), "{polled}");
+}

@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Object, Result};
 use sluice_schema::{graphql::EligibilityCheck, ids::CheckId};
 
 use crate::{
-    errors::fail,
+    errors::{fail, or_null},
     scope::{Scope, parse_id},
 };
 
@@ -14,13 +14,14 @@ pub(crate) struct EligibilityQuery;
 #[Object]
 impl EligibilityQuery {
     /// One eligibility check.
-    async fn eligibility_check(&self, ctx: &Context<'_>, id: ID) -> Result<Option<EligibilityCheck>> {
-        check(ctx, &id).await.map(Some)
+    async fn eligibility_check(&self, ctx: &Context<'_>, id: ID) -> Option<Result<EligibilityCheck>> {
+        // A `Result` within the `Option`: a refusal is `null` here, and what was asked beside it is untouched.
+        Some(check(ctx, &id).await)
     }
 
     #[graphql(entity)]
-    async fn find_eligibility_check_by_id(&self, ctx: &Context<'_>, id: ID) -> Result<EligibilityCheck> {
-        check(ctx, &id).await
+    async fn find_eligibility_check_by_id(&self, ctx: &Context<'_>, id: ID) -> Option<EligibilityCheck> {
+        or_null(ctx, check(ctx, &id).await)
     }
 }
 

@@ -12,7 +12,7 @@ use sluice_schema::{
 };
 
 use crate::{
-    errors::fail,
+    errors::{fail, or_null},
     scope::{Scope, Services, parse_id, sees_check},
 };
 
@@ -26,13 +26,13 @@ pub(crate) struct MembersQuery;
 #[Object]
 impl MembersQuery {
     /// A member.
-    async fn member(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Member>> {
-        member(ctx, &id).await.map(Some)
+    async fn member(&self, ctx: &Context<'_>, id: ID) -> Option<Result<Member>> {
+        Some(member(ctx, &id).await)
     }
 
     #[graphql(entity)]
-    async fn find_member_by_id(&self, ctx: &Context<'_>, id: ID) -> Result<Member> {
-        member(ctx, &id).await
+    async fn find_member_by_id(&self, ctx: &Context<'_>, id: ID) -> Option<Member> {
+        or_null(ctx, member(ctx, &id).await)
     }
 }
 
@@ -59,17 +59,18 @@ impl Member {
     }
 }
 
+type Checks = Connection<String, EligibilityCheck, EmptyFields, EmptyFields>;
+
 /// A member's eligibility checks.
 pub(crate) struct MemberEligibility(MemberId);
 
 #[Object]
 impl MemberEligibility {
     /// The check that was requested last; null where there was none.
-    async fn latest(&self, ctx: &Context<'_>) -> Result<Option<EligibilityCheck>> {
-        let checks = self.page(ctx, &Page { after: None, limit: 1 }).await?;
-        match checks.into_iter().next() {
-            Some(current) => show(ctx, current).await.map(Some),
-            None => Ok(None),
+    async fn latest(&self, ctx: &Context<'_>) -> Option<Result<EligibilityCheck>> {
+        match self.page(ctx, &Page { after: None, limit: 1 }).await {
+            Ok(checks) => Some(show(ctx, checks.into_iter().next()?).await),
+            Err(error) => Some(Err(error)),
         }
     }
 
@@ -79,7 +80,13 @@ impl MemberEligibility {
         ctx: &Context<'_>,
         #[graphql(desc = "How many, 1 to 100.", default = 20)] first: i32,
         #[graphql(desc = "Continue behind this edge's cursor.")] after: Option<String>,
-    ) -> Result<Connection<String, EligibilityCheck, EmptyFields, EmptyFields>> {
+    ) -> Option<Result<Checks>> {
+        Some(self.connection(ctx, first, after).await)
+    }
+}
+
+impl MemberEligibility {
+    async fn connection(&self, ctx: &Context<'_>, first: i32, after: Option<String>) -> Result<Checks> {
         let limit = page_size(first)?;
         let has_previous = after.is_some();
         let after = after.map(|after| parse_id::<CheckId>(&after, "after")).transpose()?;
@@ -91,9 +98,7 @@ impl MemberEligibility {
         }
         Ok(connection)
     }
-}
 
-impl MemberEligibility {
     async fn page(&self, ctx: &Context<'_>, page: &Page) -> Result<Vec<Current>> {
         let tenant = &Scope::of(ctx)?.viewer.tenant;
         ctx.data::<Services>()?.reader.list(tenant, &self.0, page).await.map_err(|error| {

@@ -18,6 +18,9 @@ use crate::deliver::{Gone, Subscriber};
 /// How many events one answer holds at most.
 const EVENTS: usize = 100;
 
+/// How long a poll whose time is up may still take to read what was there before it began.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
 /// What a poll got.
 #[derive(Debug, Clone)]
 pub struct Polled {
@@ -81,8 +84,16 @@ impl Engine {
     ) -> Result<Polled, ClientError> {
         let gathered = Arc::new(Gathered::default());
         let handle = self.subscribe(make(gathered.clone())).await?;
-        // The time is up: what there is, is the answer.
-        let _ = tokio::time::timeout(wait, gathered.changed.notified()).await;
+        if tokio::time::timeout(wait, gathered.changed.notified()).await.is_err() {
+            // The time is up. What was there before it began is an answer even to one who does not wait.
+            let there = async {
+                tokio::select! {
+                    () = gathered.changed.notified() => {}
+                    () = handle.caught_up() => {}
+                }
+            };
+            let _ = tokio::time::timeout(CATCH_UP, there).await;
+        }
         let end = handle.finish().await;
         gathered.with(|state| match state.ended.take() {
             Some(error) if state.events.is_empty() => Err(error),

@@ -1,9 +1,6 @@
 //! One running subscription.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use sluice_schema::{
@@ -33,7 +30,7 @@ pub(super) struct Live {
     state: Option<Arc<RecordedEvent>>,
     /// Set by the handle: nothing more is wanted.
     pub(super) stopped: CancellationToken,
-    attached: AtomicBool,
+    attached: watch::Sender<bool>,
     place: Mutex<ReadVector>,
     /// Where it ended, set once by the owner.
     ended: watch::Sender<Option<ReadVector>>,
@@ -51,7 +48,7 @@ impl Live {
             transport,
             state,
             stopped: CancellationToken::new(),
-            attached: AtomicBool::new(false),
+            attached: watch::Sender::new(false),
             place: Mutex::new(place),
             ended: watch::Sender::new(None),
         }
@@ -87,7 +84,7 @@ impl Live {
 
     /// Hands it to the shard, or takes it away.
     pub(super) fn set_attached(&self, attached: bool) {
-        self.attached.store(attached, Ordering::SeqCst);
+        self.attached.send_replace(attached);
     }
 
     /// Everything up to here was handed over or is not for this subscriber.
@@ -123,10 +120,19 @@ impl Handle {
         // Progress is read first: if it is still attached after that, all of that progress was handed over.
         let progress = self.shared.progress.borrow().clone();
         let mut place = self.live.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if self.live.attached.load(Ordering::SeqCst) {
+        if *self.live.attached.borrow() {
             progress.partitions().for_each(|(partition, seq)| place.advance(partition, seq));
         }
         self.shared.cursor(&place)
+    }
+
+    /// Waits until it has been given everything that there was when it began, or is over.
+    pub(super) async fn caught_up(&self) {
+        let (mut attached, mut ended) = (self.live.attached.subscribe(), self.live.ended.subscribe());
+        tokio::select! {
+            _ = attached.wait_for(|attached| *attached) => {}
+            _ = ended.wait_for(Option::is_some) => {}
+        }
     }
 
     /// Ends it, and tells the place up to which everything was handed over.

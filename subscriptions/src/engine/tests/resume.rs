@@ -91,6 +91,18 @@ async fn a_poll_answers_with_what_there_is_or_with_progress() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_that_does_not_wait_gets_what_is_there() {
+    let bench = Bench::new().await;
+    bench.publish("acme", "m-1", 0, "ec-1");
+    settle().await;
+    let poll = |start| bench.engine.poll(Duration::ZERO, move |to| subscribe(viewer("member"), "/**", start, to));
+    let first = poll(Start::After(bench.engine.cursor(start()))).await.expect("answers");
+    assert_eq!(first.events.len(), 1);
+    let second = poll(Start::After(first.cursor.clone())).await.expect("answers");
+    assert_eq!((second.events.len(), second.cursor), (0, first.cursor));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quiet_subscription_moves_on_with_the_log() {
     let bench = Bench::new().await;
     let [quiet, witness] = [Probe::new(), Probe::new()];
