@@ -1,6 +1,9 @@
 //! An audit trail in memory, for tests: it can be told to fail, or to take its time.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -23,6 +26,8 @@ pub enum Mood {
 pub struct MemoryAudit {
     records: Mutex<Vec<AuditRecord>>,
     mood: watch::Sender<Mood>,
+    /// The moods of the next appends, one each, before the common one counts again.
+    script: Mutex<VecDeque<Mood>>,
     /// How many appends are waiting or have been answered.
     asked: watch::Sender<usize>,
 }
@@ -30,6 +35,11 @@ pub struct MemoryAudit {
 impl MemoryAudit {
     pub fn set(&self, mood: Mood) {
         self.mood.send_replace(mood);
+    }
+
+    /// How the next appends go, in order; one that is stalled waits until the common mood is set.
+    pub fn script(&self, moods: impl IntoIterator<Item = Mood>) {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).extend(moods);
     }
 
     pub fn records(&self) -> Vec<AuditRecord> {
@@ -47,7 +57,14 @@ impl MemoryAudit {
 impl AuditTrail for MemoryAudit {
     async fn append(&self, records: Vec<AuditRecord>) -> Result<(), AuditUnavailable> {
         self.asked.send_modify(|asked| *asked += 1);
-        let mood = self.mood.subscribe().wait_for(|mood| *mood != Mood::Stalled).await.map(|mood| *mood);
+        let mut common = self.mood.subscribe();
+        common.mark_unchanged();
+        let scripted = self.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let mood = match scripted {
+            Some(Mood::Stalled) => common.changed().await.map(|()| *common.borrow()),
+            Some(mood) => Ok(mood),
+            None => common.wait_for(|mood| *mood != Mood::Stalled).await.map(|mood| *mood),
+        };
         if mood.ok() != Some(Mood::Sound) {
             return Err(AuditUnavailable("told to fail".into()));
         }

@@ -46,6 +46,20 @@ const SCHEMA: Schema = Schema { file: "sluice.db", migrations: &[include_str!(".
 
 const READERS: u32 = 3;
 
+/// The current states of some entities. CROSS JOIN keeps the order of the tables: left to itself, SQLite begins with all
+/// states of the tenant.
+const CURRENT: &str = "SELECT wanted.key, place, version, header, payload FROM json_each(?2) AS wanted
+     CROSS JOIN current_states AS c
+       ON c.tenant = ?1 AND c.entity_type = wanted.value ->> 0 AND c.entity_id = wanted.value ->> 1
+     CROSS JOIN events USING (place)";
+
+/// A page of current states under a routing key. Left to itself, SQLite walks those of all routing keys.
+const LIST: &str = "SELECT place, version, header, payload
+     FROM current_states AS c INDEXED BY current_states_by_routing_key CROSS JOIN events USING (place)
+     WHERE c.tenant = ?1 AND entity_type = ?2 AND routing_kind = ?3 AND routing_id = ?4
+       AND (?5 IS NULL OR entity_id < ?5)
+     ORDER BY entity_id DESC LIMIT ?6";
+
 /// How a store is set up.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -178,17 +192,12 @@ impl EventStore for SqliteStore {
         entities: &[Subject],
     ) -> Result<Vec<Option<Arc<RecordedEvent>>>, StoreUnavailable> {
         let wanted: Vec<_> = entities.iter().map(|entity| [&entity.r#type, &entity.id]).collect();
-        let rows: Vec<(i64, i64, i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-            "SELECT wanted.key, place, version, header, payload FROM json_each(?2) AS wanted
-             JOIN current_states AS c
-               ON c.tenant = ?1 AND c.entity_type = wanted.value ->> 0 AND c.entity_id = wanted.value ->> 1
-             JOIN events USING (place)",
-        )
-        .bind(tenant.as_str())
-        .bind(serde_json::json!(wanted).to_string())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(unavailable)?;
+        let rows: Vec<(i64, i64, i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(CURRENT)
+            .bind(tenant.as_str())
+            .bind(serde_json::json!(wanted).to_string())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(unavailable)?;
         let mut found = vec![None; entities.len()];
         for (index, place, version, header, payload) in rows {
             let event = read_event(&self.shared.placement, (place, version, header, payload)).map_err(unavailable)?;
@@ -206,21 +215,16 @@ impl EventStore for SqliteStore {
         routing_key: &RoutingKey,
         page: &Page,
     ) -> Result<Vec<Arc<RecordedEvent>>, StoreUnavailable> {
-        let rows = sqlx::query_as(
-            "SELECT place, version, header, payload FROM current_states AS c JOIN events USING (place)
-             WHERE c.tenant = ?1 AND entity_type = ?2 AND routing_kind = ?3 AND routing_id = ?4
-               AND (?5 IS NULL OR entity_id < ?5)
-             ORDER BY entity_id DESC LIMIT ?6",
-        )
-        .bind(tenant.as_str())
-        .bind(entity_type)
-        .bind(routing_key.kind)
-        .bind(&routing_key.id)
-        .bind(page.after.as_deref())
-        .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.readers)
-        .await
-        .map_err(unavailable)?;
+        let rows = sqlx::query_as(LIST)
+            .bind(tenant.as_str())
+            .bind(entity_type)
+            .bind(routing_key.kind)
+            .bind(&routing_key.id)
+            .bind(page.after.as_deref())
+            .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(unavailable)?;
         self.read_events(rows)
     }
 

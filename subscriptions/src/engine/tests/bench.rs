@@ -251,7 +251,7 @@ impl Subscriber for Probe {
 }
 
 /// Waits, but not for ever: what never comes fails the test. On the paused clock that takes no time.
-async fn bounded<T>(what: impl Future<Output = T>, wanted: impl Fn() -> String) {
+pub(super) async fn bounded<T>(what: impl Future<Output = T>, wanted: impl Fn() -> String) {
     let came = tokio::time::timeout(Duration::from_secs(60), what).await;
     assert!(came.is_ok(), "waited in vain for {}", wanted());
 }

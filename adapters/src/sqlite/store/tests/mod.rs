@@ -1,6 +1,7 @@
 mod contract;
 mod crash;
 mod open;
+mod plans;
 mod retention;
 
 use std::sync::Arc;
