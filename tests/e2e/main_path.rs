@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{CHECK, MEMBER, Options, RICH, Server, WATCH, Ws, code, cursor, gateway, question};
+use crate::harness::{CHECK, MEMBER, Options, RICH, Server, WATCH, Ws, code, cursor, gateway, question, run};
 
 /// A card that no payer answers: the check stays ACCEPTED.
 const UNANSWERED: (&str, &str) = ("SLUICE", "NEVER");
@@ -133,4 +133,19 @@ async fn a_restart_keeps_checks_keys_and_cursors() {
     let mut ws = server.viewer("nurse").connect().await;
     watch(&mut ws, "w", &accepted).await;
     assert_eq!(state(&ws.next_for("w").await), "ANSWERED");
+}
+
+#[tokio::test]
+async fn another_tenant_with_the_same_ids_is_another_world() {
+    let server = gateway().await;
+    let asked = server.viewer("member").request(question(RICH), "k-1").await;
+    let id = &asked["data"]["requestEligibilityCheck"]["id"];
+    let who = ["token", "--user", "u-member", "--tenant", "elsewhere", "--purpose", "PATRQT"];
+    let token = run(&who, &server.data_dir()).await.stdout;
+    let token = String::from_utf8(token).unwrap();
+    let stranger = server.with_token(token.trim());
+    for (query, variables) in [(CHECK, json!({ "id": id })), ("{ member(id: \"m-1001\") { id } }", json!({}))] {
+        assert_eq!(code(&stranger.graphql(query, variables).await), "NOT_FOUND");
+    }
+    assert_eq!(code(&stranger.request(question(RICH), "k-1").await), "NOT_FOUND", "nor is the key known there");
 }

@@ -132,3 +132,54 @@ fn mask(question: &Question<'_>, allowed: &mut impl Iterator<Item = bool>) -> Ma
     });
     if question.member.is_some() { mask } else { Mask::NOTHING }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use jiff::Timestamp;
+    use sluice_schema::access::REQUEST_ELIGIBILITY_CHECK;
+
+    use super::*;
+    use crate::relationships::{Relationship, Revision, Update};
+
+    /// Says yes to everything, and counts what it was asked.
+    #[derive(Default)]
+    struct YesMan(Mutex<Vec<usize>>);
+
+    #[async_trait]
+    impl Relationships for YesMan {
+        async fn check_many(&self, _: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+            self.0.lock().unwrap().push(checks.len());
+            Ok(Checked { revision: Revision("1".into()), allowed: vec![true; checks.len()] })
+        }
+
+        async fn write(&self, _: Vec<Update>) -> Result<Revision, RelationshipsError> {
+            Err(RelationshipsError::Invalid("not asked for here".into()))
+        }
+
+        async fn read(&self, _: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
+        let relationships = Arc::new(YesMan::default());
+        let access = Access::new(relationships.clone(), Duration::from_secs(1));
+        let member: MemberId = "m-1".parse().unwrap();
+        use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
+        for purpose in [PatientRequest, Treatment, Payment, Operations] {
+            let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
+            let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX };
+            let (there, _) = access.decide_one(&viewer, Some(&member)).await.unwrap();
+            let (missing, _) = access.decide_one(&viewer, None).await.unwrap();
+            assert!(there != Mask::NOTHING && missing == Mask::NOTHING, "{purpose:?}");
+            access.may(&viewer, REQUEST_ELIGIBILITY_CHECK, Some(&member)).await.unwrap();
+            access.may(&viewer, REQUEST_ELIGIBILITY_CHECK, None).await.unwrap();
+            let asked = std::mem::take(&mut *relationships.0.lock().unwrap());
+            assert_eq!((asked[0], asked[2]), (asked[1], asked[3]), "{purpose:?}");
+        }
+    }
+}
