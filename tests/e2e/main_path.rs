@@ -149,3 +149,32 @@ async fn another_tenant_with_the_same_ids_is_another_world() {
     }
     assert_eq!(code(&stranger.request(question(RICH), "k-1").await), "NOT_FOUND", "nor is the key known there");
 }
+
+#[tokio::test]
+async fn one_check_can_be_watched_and_resumed_by_itself() {
+    const ONE: &str =
+        "subscription($id: ID!, $after: Cursor) { eligibilityCheckUpdated(id: $id, after: $after) { id state } }";
+    let server = gateway().await;
+    let viewer = server.viewer("guardian");
+    let asked = viewer.request(question(UNANSWERED), "k-1").await;
+    viewer.request(question(RICH), "k-2").await;
+    let mut ws = viewer.connect().await;
+    ws.subscribe("one", ONE, json!({ "id": id(&asked) })).await;
+    let first = ws.next_for("one").await;
+    assert_eq!(
+        first["data"]["eligibilityCheckUpdated"],
+        json!({ "id": id(&asked), "state": "ACCEPTED" }),
+        "its state now"
+    );
+
+    let after = first["extensions"]["cursor"].as_str().unwrap().to_owned();
+    viewer.cancel(id(&asked)).await;
+    ws.subscribe("again", ONE, json!({ "id": id(&asked), "after": after })).await;
+    for operation in ["one", "again"] {
+        let next = ws.next_for(operation).await;
+        assert_eq!(
+            next["data"]["eligibilityCheckUpdated"]["state"], "CANCELLED",
+            "{operation}: no other check's change"
+        );
+    }
+}

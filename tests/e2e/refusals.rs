@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{CHECK, Frame, MEMBER, RICH, Server, WATCH, Ws, code, gateway, question};
+use crate::harness::{CHECK, Frame, MEMBER, Options, RICH, Server, WATCH, Ws, code, gateway, question};
 
 /// The question with one thing wrong.
 fn wrong(pointer: &str, value: Value) -> Value {
@@ -195,4 +195,18 @@ async fn a_poll_that_does_not_wait_is_given_what_is_there() {
     server.viewer("nurse").request(question(RICH), "k-1").await;
     let polled = server.viewer("nurse").poll("/**", Some(&start), Duration::ZERO).await;
     assert!(!polled["events"].as_array().unwrap().is_empty(), "{polled}");
+}
+
+#[tokio::test]
+async fn the_limit_on_complexity_holds_on_every_way() {
+    let options = Options::default().env("SLUICE__LIMITS__MAX_COMPLEXITY", "4");
+    let server = Server::start(options).await;
+    let costly =
+        server.viewer("nurse").graphql("{ member(id: \"m-1001\") { a: id b: id c: id d: id } }", json!({})).await;
+    assert_eq!((code(&costly), &costly["data"]), ("LIMIT_EXCEEDED", &Value::Null));
+    let mut ws = server.viewer("nurse").connect().await;
+    let query = "subscription { memberEligibility(memberId: \"m-1001\") { id state payerId memberId } }";
+    ws.subscribe("w", query, json!({})).await;
+    let Frame::Error(errors) = ws.frame_for("w").await else { panic!("{:?}", ws.log()) };
+    assert_eq!(errors[0]["extensions"]["code"], "LIMIT_EXCEEDED");
 }

@@ -4,6 +4,7 @@ use async_graphql::{
     Context, ID, Object, Result,
     connection::{Connection, Edge, EmptyFields},
 };
+use futures_util::future::try_join_all;
 use sluice_domain::{eligibility::reader::Current, store::Page};
 use sluice_schema::{
     error::{ClientError, Code},
@@ -93,8 +94,10 @@ impl MemberEligibility {
         let page = Page { after: after.map(|id| id.to_string()), limit: limit + 1 };
         let checks = self.page(ctx, &page).await?;
         let mut connection = Connection::new(has_previous, checks.len() > limit);
-        for current in checks.into_iter().take(limit) {
-            connection.edges.push(Edge::new(current.check.id.clone(), show(ctx, current).await?));
+        // All at once, so that access is asked for once.
+        let shown = checks.into_iter().take(limit).map(|current| show(ctx, current));
+        for check in try_join_all(shown).await? {
+            connection.edges.push(Edge::new(check.id.to_string(), check));
         }
         Ok(connection)
     }
