@@ -50,9 +50,6 @@ pub struct Answer {
     pub executed: bool,
 }
 
-/// A subscription that runs. Dropping it ends it.
-pub type Opened = Handle;
-
 impl Graph {
     /// # Errors
     /// A GraphQL field has no annotated source: nobody could say who may see it.
@@ -94,7 +91,7 @@ impl Graph {
         Answer { body: body(response, executed, cursor, &held_back), executed }
     }
 
-    /// Starts a subscription.
+    /// Starts a subscription; dropping its handle ends it.
     ///
     /// # Errors
     /// GraphQL errors, ready to send.
@@ -104,7 +101,7 @@ impl Graph {
         raw: RawRequest,
         transport: &'static str,
         subscriber: Arc<dyn Subscriber>,
-    ) -> Result<Opened, Vec<Value>> {
+    ) -> Result<Handle, Vec<Value>> {
         let one = |error: ClientError| vec![error.to_graphql()];
         let operation = Operation::parse(raw, &self.limits).map_err(one)?;
         let (projection, plan) =
@@ -125,7 +122,7 @@ impl Graph {
 
     /// What is watched as a channel pattern, and where it begins.
     async fn watch(&self, scope: &Scope, plan: Plan) -> Result<(ChannelPattern, Start), ClientError> {
-        // Taken before the state is read: what happens in between is told twice over, never missed.
+        // Taken before the state is read, so that nothing in between is missed; what the state holds is not told again.
         let from = self.services.engine.place();
         let (pattern, state) = match plan.source {
             Source::Channel(pattern) => return Ok((pattern, plan.after.map_or(Start::Live, Start::After))),

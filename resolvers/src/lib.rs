@@ -11,6 +11,6 @@ mod projection;
 mod roots;
 mod scope;
 
-pub use graph::{Answer, Graph, Opened, Services};
+pub use graph::{Answer, Graph, Services};
 pub use operation::{Limits, OperationType, RawRequest};
 pub use roots::sdl;

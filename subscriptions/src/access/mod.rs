@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sluice_schema::{
     access::{Mask, permissions},
     ids::MemberId,
-    viewer::{PurposeOfUse, Viewer},
+    viewer::Viewer,
 };
 
 use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError};
@@ -100,16 +100,10 @@ fn unavailable(error: RelationshipsError) -> AccessUnavailable {
     AccessUnavailable(error.to_string())
 }
 
-fn purpose_permissions(
-    purpose: PurposeOfUse,
-) -> impl ExactSizeIterator<Item = &'static sluice_schema::access::Permission> {
-    permissions(purpose).iter()
-}
-
 fn checks<'q>(question: &'q Question<'_>) -> impl Iterator<Item = Check> + use<'q> {
     let resource = resource(question.viewer, question.member);
     let subject = subject(question.viewer);
-    purpose_permissions(question.viewer.purpose).map(move |permission| Check {
+    permissions(question.viewer.purpose).iter().map(move |permission| Check {
         resource: resource.clone(),
         permission: permission.name.into(),
         subject: subject.clone(),
@@ -125,7 +119,7 @@ fn subject(viewer: &Viewer) -> ObjectRef {
 }
 
 fn mask(question: &Question<'_>, allowed: &mut impl Iterator<Item = bool>) -> Mask {
-    let granted = purpose_permissions(question.viewer.purpose).zip(allowed).filter(|(_, allowed)| *allowed);
+    let granted = permissions(question.viewer.purpose).iter().zip(allowed).filter(|(_, allowed)| *allowed);
     let mask = granted.fold(Mask::NOTHING, |mask, (permission, _)| Mask {
         visibilities: mask.visibilities.with(permission.visibilities),
         sensitivities: mask.sensitivities.with(permission.sensitivities),
@@ -139,7 +133,7 @@ mod tests {
 
     use async_trait::async_trait;
     use jiff::Timestamp;
-    use sluice_schema::access::REQUEST_ELIGIBILITY_CHECK;
+    use sluice_schema::{access::REQUEST_ELIGIBILITY_CHECK, viewer::PurposeOfUse};
 
     use super::*;
     use crate::relationships::{Relationship, Revision, Update};
