@@ -43,6 +43,12 @@ pub trait EventLog: Send + Sync {
     /// The last seq of each partition; changes wake readers.
     fn heads(&self) -> watch::Receiver<ReadVector>;
 
+    /// How far the log will be once everything that was acknowledged has reached it: at `heads`, or ahead of them where the log
+    /// is fed by another part. A cursor beyond it is not of this log.
+    async fn acknowledged(&self) -> Result<ReadVector, LogError> {
+        Ok(self.heads().borrow().clone())
+    }
+
     /// For each partition the last seq that can no longer be read; a reader at or behind that place misses nothing more.
     async fn earliest(&self) -> Result<ReadVector, LogError>;
 
