@@ -67,14 +67,18 @@ impl CatchUp {
                 return done;
             }
         }
+        let mut progress = self.shared.progress.subscribe();
         loop {
-            let target = self.shared.progress.borrow().clone();
+            let target = progress.borrow_and_update().clone();
             for (partition, head) in target.partitions() {
                 if let Err(done) = self.read_to(partition, head).await {
                     return done;
                 }
             }
-            if let Err(done) = self.attach().await {
+            if !target.covers(&self.vector) {
+                // It began ahead of the shard, which would tell it again what lies between.
+                let _ = progress.changed().await;
+            } else if let Err(done) = self.attach().await {
                 return done;
             }
         }

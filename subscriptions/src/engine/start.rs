@@ -61,7 +61,7 @@ impl Engine {
         if !cursor.vector.covers(&earliest) {
             return Err(self.shared.expired(&earliest, "RETENTION", "events behind it are no longer kept"));
         }
-        if !log.heads().borrow().covers(&cursor.vector) {
+        if !self.will_reach(&cursor.vector).await? {
             return Err(self.shared.expired(
                 &earliest,
                 "AHEAD",
@@ -69,6 +69,20 @@ impl Engine {
             ));
         }
         Ok(cursor.vector.clone())
+    }
+
+    /// Whether the log is at a place or on its way there: another node, or the answer to a mutation, may name a place that
+    /// has not come here yet.
+    async fn will_reach(&self, vector: &ReadVector) -> Result<bool, ClientError> {
+        let log = &self.shared.parts.log;
+        if log.heads().borrow().covers(vector) {
+            return Ok(true);
+        }
+        let acknowledged = log.acknowledged().await.map_err(|error| {
+            tracing::warn!(%error, "it can't be told how far the log will be");
+            ClientError::unavailable()
+        })?;
+        Ok(acknowledged.covers(vector))
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 #[cfg(any(test, feature = "contract"))]
+pub mod fed;
+#[cfg(any(test, feature = "contract"))]
 pub mod hostile;
 #[cfg(any(test, feature = "contract"))]
 pub mod memory;

@@ -11,7 +11,7 @@ use sluice_schema::{
 use super::bench::*;
 use crate::{
     engine::Start,
-    log::{EventLog, hostile::Hostile},
+    log::{EventLog, fed::Fed, hostile::Hostile},
 };
 
 fn start() -> ReadVector {
@@ -66,6 +66,35 @@ async fn a_cursor_that_cant_be_honoured_is_a_typed_gap() {
     assert_eq!((ahead.code, &ahead.details["reason"]), (Code::CursorExpired, &"AHEAD".into()));
     let other_shape = refused(bench.engine.cursor(ReadVector(vec![3]))).await;
     assert_eq!(other_shape.code, Code::MalformedCursor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_ahead_of_a_log_that_is_fed_late_waits_and_is_told_nothing_twice() {
+    let (gave, fed) = std::sync::mpsc::channel();
+    let bench = Bench::over(move |whole| {
+        let late = Arc::new(Fed::new(whole));
+        gave.send(late.clone()).expect("somebody wants it");
+        late
+    })
+    .await;
+    let fed = fed.recv().expect("it was made");
+    let place = bench.publish("acme", "m-1", 0, "ec-1");
+    let mutation = bench.engine.cursor(ReadVector(vec![place.seq, 0, 0, 0]));
+    let probe = Probe::new();
+    let handle = bench.subscribe(viewer("member"), "/**", Start::After(mutation.clone()), &probe).await;
+    bench.publish("acme", "m-1", 1, "ec-2");
+    fed.feed(1, 1);
+    assert_eq!(ids(&probe.count(1).await), ["ec-2"], "what comes in other partitions is told meanwhile");
+    bench.publish("acme", "m-1", 0, "ec-3");
+    fed.feed(0, 1);
+    settle().await;
+    fed.feed(0, 2);
+    assert_eq!(ids(&probe.count(2).await), ["ec-2", "ec-3"], "what the cursor covers is not told again");
+    assert_eq!(handle.finish().await, bench.engine.cursor(ReadVector(vec![2, 1, 0, 0])));
+
+    let beyond = bench.engine.cursor(ReadVector(vec![3, 0, 0, 0]));
+    let refused = bench.try_subscribe(viewer("member"), "/**", Start::After(beyond), &Probe::new()).await;
+    assert_eq!(refused.err().expect("refused").details["reason"], "AHEAD");
 }
 
 #[tokio::test(start_paused = true)]
