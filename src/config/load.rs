@@ -8,14 +8,17 @@ use config::{
     builder::{ConfigBuilder, DefaultState},
 };
 
-use super::{AuthMode, Config, ConfigError, Latency};
+use super::{
+    AuthMode, Config, ConfigError, Latency,
+    check::{self, must},
+};
 use crate::transports::InvalidTransportConfig;
 
 /// Environment variables of a key: `SLUICE__LIMITS__MAX_DEPTH` is `limits.max_depth`.
 const PREFIX: &str = "SLUICE__";
 
 /// Keys that hold a list: in the environment its entries are separated by commas.
-const LISTS: [&str; 1] = ["transports.allowed_origins"];
+const LISTS: [&str; 2] = ["transports.allowed_origins", "server.roles"];
 
 /// Where the configuration is read from, the strongest last.
 #[derive(Debug, Clone, Default)]
@@ -143,7 +146,7 @@ fn any_origin(value: &Value) -> Option<&str> {
 /// What types cannot say. The key at fault, and what it must be.
 fn check(config: &Config) -> Result<(), (String, String)> {
     transports(config)?;
-    sections(config).map_err(|(key, what)| (key.into(), what.into()))
+    sections(config).and_then(|()| check::parts(config)).map_err(|(key, what)| (key.into(), what.into()))
 }
 
 fn transports(config: &Config) -> Result<(), (String, String)> {
@@ -158,7 +161,6 @@ fn transports(config: &Config) -> Result<(), (String, String)> {
 
 fn sections(config: &Config) -> Result<(), (&'static str, &'static str)> {
     let clearinghouse = &config.eligibility.clearinghouse;
-    let must = |holds: bool, key, what| if holds { Ok(()) } else { Err((key, what)) };
     let limits = &config.limits;
     let one = "it must be at least 1";
 

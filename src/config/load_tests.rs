@@ -151,6 +151,36 @@ fn bad_values_name_key_and_place() {
 }
 
 #[test]
+fn real_parts_need_what_they_are_reached_by() {
+    let store = "[parts]\nstore = \"postgres\"\nrelationships = \"spicedb\"\nlog = \"kafka\"\n";
+    let postgres = "[postgres]\nurl = \"postgres://db/sluice\"\nmaster_key_file = \"k\"\n";
+    let kafka = "[kafka]\nbrokers = \"k:9092\"\n";
+    let spicedb = "[spicedb]\nendpoint = \"http://s:1\"\npreshared_key = \"x\"\n";
+    let all = [store, postgres, kafka, spicedb];
+    given().file(&all.concat()).env("SLUICE__SERVER__ROLES", "gateway, relay").loads();
+    for (absent, key) in [(postgres, "postgres.url"), (kafka, "kafka.brokers"), (spicedb, "spicedb.endpoint")] {
+        let text = given().file(&all.concat().replace(absent, "")).refused();
+        assert!(text.starts_with(&format!("bad value for `{key}` ")), "{text}");
+    }
+    let text = given().file("[parts]\nlog = \"kafka\"\n").refused();
+    assert!(text.contains("`parts.log`") && text.contains("an embedded store is its own log"), "{text}");
+    let text = given().file("[parts]\nstore = \"postgres\"\n").refused();
+    assert!(text.starts_with("bad value for `postgres.url`"), "{text}");
+    let text = given().env("SLUICE__SERVER__ROLES", "gateway").refused();
+    assert!(text.starts_with("bad value for `server.roles` in the environment"), "{text}");
+    let text = given().env("SLUICE__DEMO__TENANT", "a/b").refused();
+    assert!(text.starts_with("bad value for `demo.tenant`"), "{text}");
+}
+
+#[test]
+fn a_secret_never_shows_itself() {
+    let config = given()
+        .file("[postgres]\nurl = \"postgres://u:hunter2@db/s\"\n[spicedb]\npreshared_key = \"hunter2\"\n")
+        .loads();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_says_why() {
     let absent = Sources { file: Some("no/such/file.toml".into()), ..Sources::default() };
     let text = Config::load(&absent).unwrap_err().to_string();

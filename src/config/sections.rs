@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::Period;
+use super::{Kafka, Parts, Period, Postgres, SpiceDb};
 use crate::transports::TransportConfig;
 
 /// Everything that can be set.
@@ -19,6 +19,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long events can be resumed from.
     pub log_retention: Period,
+    pub parts: Parts,
+    pub postgres: Postgres,
+    pub kafka: Kafka,
+    pub spicedb: SpiceDb,
     pub server: Server,
     pub transports: TransportConfig,
     pub limits: Limits,
@@ -33,6 +37,10 @@ impl Default for Config {
         Self {
             data_dir: ".sluice".into(),
             log_retention: Period::hours(7 * 24),
+            parts: Parts::default(),
+            postgres: Postgres::default(),
+            kafka: Kafka::default(),
+            spicedb: SpiceDb::default(),
             server: Server::default(),
             transports: TransportConfig::default(),
             limits: Limits::default(),
@@ -60,12 +68,40 @@ pub struct Server {
     pub ready_file: Option<PathBuf>,
     /// How long open connections and background tasks have to end after SIGTERM.
     pub drain_seconds: u64,
+    /// What this process does of what an installation does.
+    pub roles: Vec<Role>,
+    /// This process's name in the audit trail; the host's where it is not set.
+    pub node: Option<String>,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 4000).into(), ready_file: None, drain_seconds: 10 }
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 4000).into(),
+            ready_file: None,
+            drain_seconds: 10,
+            roles: vec![Role::Gateway, Role::Relay, Role::Worker],
+            node: None,
+        }
     }
+}
+
+impl Server {
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Serves clients.
+    Gateway,
+    /// Copies the store to the topic; of all processes with this role one at a time.
+    Relay,
+    /// Asks payers and reads foreign topics; of all processes with this role one at a time asks payers.
+    Worker,
 }
 
 /// What one GraphQL request may be at most, on every transport.
@@ -183,11 +219,13 @@ pub enum Latency {
 #[serde(default, deny_unknown_fields)]
 pub struct Demo {
     pub enabled: bool,
+    /// The tenant that the demo people belong to.
+    pub tenant: String,
 }
 
 impl Default for Demo {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, tenant: "demo".into() }
     }
 }
 
