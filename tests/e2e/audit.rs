@@ -2,10 +2,13 @@
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::harness::{MEMBER, RICH, WATCH, gateway, question, run};
+use crate::{
+    harness::{MEMBER, RICH, WATCH, gateway, question, run},
+    installation::Home,
+};
 
 /// Something to tell of: an answered check that the nurse saw. The data directory, and its home.
-async fn after_a_run() -> tempfile::TempDir {
+async fn after_a_run() -> Home {
     let server = gateway().await;
     let nurse = server.viewer("nurse");
     let mut ws = nurse.connect().await;
@@ -18,14 +21,14 @@ async fn after_a_run() -> tempfile::TempDir {
     server.terminate().await
 }
 
-async fn verify(home: &tempfile::TempDir) -> (bool, String) {
-    let output = run(&["audit", "verify"], &home.path().join("data")).await;
+async fn verify(home: &Home) -> (bool, String) {
+    let output = run(&["audit", "verify"], home).await;
     let words = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(words).unwrap())
 }
 
 /// By one who may write to the file, and so can also take away the triggers that make it append-only.
-async fn tamper(home: &tempfile::TempDir, statement: &'static str) {
+async fn tamper(home: &Home, statement: &'static str) {
     let file = SqliteConnectOptions::new().filename(home.path().join("data/audit.db"));
     let mut db = SqliteConnection::connect_with(&file).await.unwrap();
     let query = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";

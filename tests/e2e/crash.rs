@@ -9,11 +9,13 @@ mod torn;
 use std::os::unix::process::ExitStatusExt;
 
 use sluice_schema::position::Cursor;
-use tempfile::TempDir;
 use tokio::{sync::watch, time::timeout};
 
 use self::{evidence::Evidence, publisher::Publisher, subscriber::Subscriber};
-use crate::harness::{DEADLINE, Options, Server, run, soon};
+use crate::{
+    harness::{DEADLINE, Options, Server, run, soon},
+    installation::Home,
+};
 
 const ROUNDS: usize = 50;
 
@@ -127,7 +129,7 @@ struct Clients {
 
 impl Clients {
     /// One life of the server, up to its crash.
-    async fn round(&mut self, home: TempDir, round: &Round) -> TempDir {
+    async fn round(&mut self, home: Home, round: &Round) -> Home {
         let server = match Server::try_start_in(home, round.options()).await {
             Ok(server) => server,
             Err((home, status)) => {
@@ -157,7 +159,7 @@ impl Clients {
     }
 
     /// A life without a fault, until everything that was asked is answered, and seen to be.
-    async fn finish(&mut self, home: TempDir) -> TempDir {
+    async fn finish(&mut self, home: Home) -> Home {
         let server = Server::start_in(home, options()).await;
         let (door, observed) = (Door::of(&server), Observed::default());
         soon("the last acknowledgements", self.publisher.ask(&door, &observed, LAST_QUESTIONS)).await;
@@ -187,12 +189,12 @@ async fn killed_in_mid_stream_nothing_is_lost_and_nothing_comes_twice() {
     }
     let home = clients.finish(home).await;
 
-    let evidence = Evidence::read(&home.path().join("data"), &start, &clients.subscriber.log).await;
+    let evidence = Evidence::read(&home, &start, &clients.subscriber.log).await;
     evidence.cursors_only_move_on();
     evidence.every_event_came_once_in_order();
     evidence.every_check_was_asked_and_answered_once(clients.publisher.checks());
     evidence.everything_delivered_was_recorded_before();
-    let verified = run(&["audit", "verify"], &home.path().join("data")).await;
+    let verified = run(&["audit", "verify"], &home).await;
     let told = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success() && told.contains("whole"), "{verified:?}");
     assert!(clients.publisher.acknowledged() > ROUNDS, "too little was asked to prove anything");

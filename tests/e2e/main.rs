@@ -7,6 +7,8 @@ mod audit;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod harness;
+#[path = "../installation/mod.rs"]
+mod installation;
 mod main_path;
 mod process;
 mod refusals;

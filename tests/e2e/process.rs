@@ -4,7 +4,10 @@ use std::{fs, process::Output};
 
 use serde_json::{Value, json};
 
-use crate::harness::{MEMBER, RICH, WATCH, gateway, question, run};
+use crate::{
+    harness::{MEMBER, RICH, WATCH, gateway, question, run},
+    installation::Home,
+};
 
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -13,7 +16,7 @@ fn words(output: &Output) -> String {
 #[tokio::test]
 async fn a_data_directory_has_one_process() {
     let server = gateway().await;
-    let second = run(&["serve", "--listen", "127.0.0.1:0"], &server.data_dir()).await;
+    let second = run(&["serve", "--listen", "127.0.0.1:0"], server.home()).await;
     assert!(!second.status.success());
     let words = words(&second);
     assert!(words.contains("another sluice process"), "{words}");
@@ -46,19 +49,19 @@ async fn it_tells_how_it_is() {
     let (status, metrics) = server.get("/metrics").await;
     assert_eq!(status, 200);
     assert!(metrics.contains("# TYPE sluice_"), "{metrics}");
-    for private in [MEMBER, "u-nurse", "demo", "AETNA12345"] {
+    for private in [MEMBER, "u-nurse", server.home().tenant(), "AETNA12345"] {
         assert!(!metrics.contains(private), "{private} is in the metrics");
     }
 }
 
 #[tokio::test]
 async fn a_key_that_is_not_known_is_refused() {
-    let home = tempfile::tempdir().unwrap();
+    let home = Home::new().await;
     let config = home.path().join("sluice.toml");
     fs::write(&config, "[limits]\nmax_dephts = 3\n").unwrap();
-    let ended = run(&["serve", "--config", config.to_str().unwrap()], &home.path().join("data")).await;
+    let ended = run(&["serve", "--config", config.to_str().unwrap()], &home).await;
     assert_eq!(ended.status.code(), Some(2));
     let words = words(&ended);
     assert!(words.contains("max_dephts"), "{words}");
-    assert!(!home.path().join("data").exists(), "nothing was begun");
+    assert!(!home.data_dir().exists(), "nothing was begun");
 }

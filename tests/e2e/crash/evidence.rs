@@ -14,6 +14,7 @@ use sluice_schema::{
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::subscriber::{CHANGED, CHECKS, EVENTS};
+use crate::installation::Home;
 
 const OUTCOMES: [&str; 4] = ["Answered", "Rejected", "Failed", "Cancelled"];
 
@@ -36,9 +37,9 @@ struct Frame {
 }
 
 impl Evidence {
-    pub(super) async fn read(data: &Path, start: &Cursor, log: &[String]) -> Self {
-        let (partition, events) = read_log(&mut open(&data.join("sluice.db")).await).await;
-        let recorded = read_audit(&mut open(&data.join("audit.db")).await).await;
+    pub(super) async fn read(home: &Home, start: &Cursor, log: &[String]) -> Self {
+        let (partition, events) = read_log(&mut open(&home.data_dir().join("sluice.db")).await).await;
+        let recorded = read_audit(&mut open(&home.data_dir().join("audit.db")).await).await;
         Self { start: start.vector.clone(), partition, events, frames: frames(log), recorded }
     }
 

@@ -28,7 +28,7 @@ async fn a_torn_end_of_the_log_costs_the_last_commit_and_nothing_before() {
         // One question after the other: the last acknowledgement is the one that the last commit can hold.
         let home = server.kill().await;
         let before = state(home.path()).await;
-        tear(&home.path().join("data/sluice.db-wal"), cut);
+        tear(&home.data_dir().join("sluice.db-wal"), cut);
         assert_ne!(state(home.path()).await, before, "the cut of {cut} bytes took no commit");
 
         let server = Server::start_in(home, Options::default()).await;

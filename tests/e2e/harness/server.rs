@@ -8,10 +8,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::{Viewer, soon};
+use crate::installation::Home;
 
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,7 @@ impl Options {
 pub(crate) struct Server {
     child: Child,
     /// There until it is handed back.
-    home: Option<TempDir>,
+    home: Option<Home>,
     ready: Value,
     pub(crate) http: reqwest::Client,
 }
@@ -45,11 +45,11 @@ pub(crate) struct Server {
 impl Server {
     /// On an empty data directory and a free port. Returns once it accepts connections.
     pub(crate) async fn start(options: Options) -> Self {
-        Self::start_in(TempDir::new().unwrap(), options).await
+        Self::start_in(Home::new().await, options).await
     }
 
     /// On the data directory of an earlier one: `home` is what [`Self::kill`] and [`Self::terminate`] return.
-    pub(crate) async fn start_in(home: TempDir, options: Options) -> Self {
+    pub(crate) async fn start_in(home: Home, options: Options) -> Self {
         Self::try_start_in(home, options).await.unwrap_or_else(|(home, status)| {
             let log = fs::read_to_string(log_file(home.path())).unwrap_or_default();
             panic!("sluice ended with {status} before it was ready:\n{log}")
@@ -57,10 +57,10 @@ impl Server {
     }
 
     /// As [`Self::start_in`]; gives the directory back where the process ended before it was ready.
-    pub(crate) async fn try_start_in(home: TempDir, options: Options) -> Result<Self, (TempDir, ExitStatus)> {
+    pub(crate) async fn try_start_in(home: Home, options: Options) -> Result<Self, (Home, ExitStatus)> {
         let ready_file = home.path().join("ready.json");
         let _ = fs::remove_file(&ready_file);
-        let mut child = spawn(home.path(), &options);
+        let mut child = spawn(&home, &options);
         match soon("the ready file", wait_until_ready(&mut child, &ready_file)).await {
             Ok(ready) => Ok(Self { child, home: Some(home), ready, http: reqwest::Client::new() }),
             Err(status) => Err((home, status)),
@@ -68,13 +68,13 @@ impl Server {
     }
 
     /// SIGKILL, and waits until it is gone.
-    pub(crate) async fn kill(mut self) -> TempDir {
+    pub(crate) async fn kill(mut self) -> Home {
         self.child.kill().await.unwrap();
         self.home.take().expect("it is handed back once")
     }
 
     /// SIGTERM, and waits until it has ended by itself, with success.
-    pub(crate) async fn terminate(mut self) -> TempDir {
+    pub(crate) async fn terminate(mut self) -> Home {
         self.signal_term().await;
         let status = self.ended().await;
         assert!(status.success(), "ended with {status}:\n{}", self.log());
@@ -94,18 +94,18 @@ impl Server {
     }
 
     /// Waits for the end, then gives the directory back, to start again in it.
-    pub(crate) async fn crashed(mut self) -> TempDir {
+    pub(crate) async fn crashed(mut self) -> Home {
         let status = self.ended().await;
         assert!(!status.success(), "it ended in order, and was to crash");
         self.home.take().expect("it is handed back once")
     }
 
-    fn home(&self) -> &TempDir {
+    pub(crate) fn home(&self) -> &Home {
         self.home.as_ref().expect("it is there until it is handed back")
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
-        data_dir(self.home().path())
+        self.home().data_dir()
     }
 
     /// All that it logged so far.
@@ -161,18 +161,18 @@ impl Drop for Server {
     }
 }
 
-/// Runs the binary to its end with other arguments, on a data directory.
-pub(crate) async fn run(arguments: &[&str], data_dir: &Path) -> Output {
-    let mut command = binary(data_dir.parent().unwrap());
-    command.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null());
+/// Runs the binary to its end with other arguments, on an installation.
+pub(crate) async fn run(arguments: &[&str], home: &Home) -> Output {
+    let mut command = binary(home);
+    command.args(arguments).arg("--data-dir").arg(home.data_dir()).stdin(Stdio::null());
     soon("the end of the command", command.output()).await.unwrap()
 }
 
-fn spawn(home: &Path, options: &Options) -> Child {
-    let log = File::options().create(true).append(true).open(log_file(home)).unwrap();
+fn spawn(home: &Home, options: &Options) -> Child {
+    let log = File::options().create(true).append(true).open(log_file(home.path())).unwrap();
     let mut command = binary(home);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
-    command.arg("--data-dir").arg(data_dir(home)).arg("--ready-file").arg(home.join("ready.json"));
+    command.arg("--data-dir").arg(home.data_dir()).arg("--ready-file").arg(home.path().join("ready.json"));
     command.envs(options.failpoints.iter().map(|faults| ("FAILPOINTS", faults)));
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -180,14 +180,15 @@ fn spawn(home: &Path, options: &Options) -> Child {
 }
 
 /// Without what the environment of the tests sets.
-fn binary(home: &Path) -> Command {
+fn binary(home: &Home) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
     let inherited = std::env::vars_os().map(|(name, _)| name);
     for name in inherited.filter(|name| name.to_string_lossy().starts_with("SLUICE")) {
         command.env_remove(name);
     }
     command.env_remove("FAILPOINTS").env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "none");
-    command.current_dir(home).kill_on_drop(true);
+    command.envs(home.environment().iter().map(|(name, value)| (name, value)));
+    command.current_dir(home.path()).kill_on_drop(true);
     command
 }
 
@@ -203,10 +204,6 @@ async fn wait_until_ready(child: &mut Child, ready_file: &Path) -> Result<Value,
             return Err(status);
         }
     }
-}
-
-fn data_dir(home: &Path) -> PathBuf {
-    home.join("data")
 }
 
 fn log_file(home: &Path) -> PathBuf {
