@@ -4,5 +4,7 @@ pub mod clearinghouse;
 mod failpoint;
 mod placement;
 pub mod postgres;
+mod record;
+mod retention;
 pub mod sqlite;
 pub mod stedi;

@@ -74,6 +74,9 @@ pub struct ServerInfo {
 }
 
 impl Postgres {
+    /// How much longer than the server's own limits we wait for its answer.
+    pub(super) const GRACE: Duration = Duration::from_millis(500);
+
     /// Connects, and refuses a database whose schema is not this program's.
     pub async fn connect(options: &PostgresOptions) -> Result<Self, OpenError> {
         let connect = session(parse(&options.url)?, options.deadline);
@@ -139,7 +142,7 @@ impl Postgres {
 
     /// Runs a step under the deadline. The server's own limits are as long, so that it answers with a reason where it can.
     pub(super) async fn within<T>(&self, step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failed> {
-        match timeout(self.inner.deadline + GRACE, step).await {
+        match timeout(self.inner.deadline + Self::GRACE, step).await {
             Ok(result) => result.map_err(Failed::from),
             Err(_) => Err(Failed("PostgreSQL did not answer in time".into())),
         }
@@ -152,7 +155,7 @@ impl Postgres {
     async fn check_schema(&self) -> Result<(), OpenError> {
         let at = || self.inner.at.clone();
         let query = sqlx::query_scalar("SELECT max(version) FROM sluice.schema_version").fetch_one(self.pool());
-        let Ok(answer) = timeout(self.inner.deadline + GRACE, query).await else {
+        let Ok(answer) = timeout(self.inner.deadline + Self::GRACE, query).await else {
             return Err(self.failed(Failed("it did not answer in time".into())));
         };
         match answer {
@@ -165,9 +168,6 @@ impl Postgres {
         }
     }
 }
-
-/// How much longer than the server's own limits we wait for its answer.
-const GRACE: Duration = Duration::from_millis(500);
 
 pub(super) fn parse(url: &str) -> Result<PgConnectOptions, OpenError> {
     PgConnectOptions::from_str(url).map_err(|_| OpenError::Url)

@@ -6,7 +6,9 @@
 mod database;
 mod error;
 mod migrate;
+mod store;
 
 pub use database::{Postgres, PostgresOptions, ServerInfo};
 pub use error::OpenError;
 pub use migrate::{Migrate, Migrated, migrate};
+pub use store::{PostgresStore, StoreOptions};
