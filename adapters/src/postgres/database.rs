@@ -4,7 +4,7 @@ use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::timeout;
 
@@ -138,6 +138,19 @@ impl Postgres {
     /// A connection that is not of the pool, within the deadline.
     pub(super) async fn connection(&self, options: &PgConnectOptions) -> Result<PgConnection, Failed> {
         self.within(PgConnection::connect_with(options)).await
+    }
+
+    /// A connection of its own whose end is noticed at once; it is not made anew behind the caller's back.
+    pub(super) async fn listener(&self, options: PgConnectOptions) -> Result<PgListener, Failed> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(self.inner.deadline)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connect_lazy_with(options);
+        let mut listener = self.within(PgListener::connect_with(&pool)).await?;
+        listener.eager_reconnect(false);
+        Ok(listener)
     }
 
     /// Runs a step under the deadline. The server's own limits are as long, so that it answers with a reason where it can.

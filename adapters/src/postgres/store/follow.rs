@@ -10,10 +10,7 @@ use std::{
 };
 
 use sluice_schema::position::ReadVector;
-use sqlx::{
-    Executor, Row,
-    postgres::{PgListener, PgPoolOptions},
-};
+use sqlx::{Executor, Row, postgres::PgListener};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shared;
@@ -81,15 +78,7 @@ async fn refresh(db: &Postgres, listener: &mut PgListener, shared: &Arc<Shared>)
 /// A connection of its own, which need not wait for the disk when it notifies.
 async fn listen(db: &Postgres) -> Result<PgListener, Failed> {
     let options = db.connect_options().clone().options([("synchronous_commit", "off")]);
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(db.deadline())
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .connect_lazy_with(options);
-    let mut listener = db.within(PgListener::connect_with(&pool)).await?;
-    // Whatever was missed while it was away is found by the first poll of the next connection.
-    listener.eager_reconnect(false);
+    let mut listener = db.listener(options).await?;
     db.within(listener.listen(CHANNEL)).await?;
     Ok(listener)
 }
