@@ -1,5 +1,10 @@
 //! The outside.
 
 pub mod clearinghouse;
+mod failpoint;
+mod placement;
+pub mod postgres;
+mod record;
+mod retention;
 pub mod sqlite;
 pub mod stedi;

@@ -1,0 +1,16 @@
+//! What is durable on PostgreSQL 15 or newer: one database for all nodes, whose tables lie in the schema `sluice`.
+//!
+//! Locks that belong to a session and LISTEN need a connection of their own to the server: a pooler in between must pool by
+//! session, not by transaction.
+
+mod database;
+mod error;
+mod lease;
+mod migrate;
+mod store;
+
+pub use database::{Postgres, PostgresOptions, ServerInfo};
+pub use error::OpenError;
+pub use lease::Lease;
+pub use migrate::{Migrate, Migrated, migrate};
+pub use store::{PostgresStore, StoreOptions};
