@@ -31,7 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{
     append::{Appender, Done, Job},
-    placement::{Placement, place},
+    placement::{load_or_draw, place},
     rows::{EventRow, read_event},
     window::Window,
 };
@@ -41,6 +41,7 @@ use super::{
     wal::Wal,
     writer::Writer,
 };
+use crate::placement::Placement;
 
 const SCHEMA: Schema = Schema { file: "sluice.db", migrations: &[include_str!("../migrations/store/0001_events.sql")] };
 
@@ -125,7 +126,7 @@ impl SqliteStore {
     pub async fn open(directory: &DataDir, options: StoreOptions) -> Result<Self, OpenError> {
         let path = directory.private_file(SCHEMA.file)?;
         let mut db = database::open(&path, SCHEMA).await?;
-        let placement = Placement::load_or_draw(&mut db, &path, options.partitions.max(2)).await?;
+        let placement = load_or_draw(&mut db, &path, options.partitions.max(2)).await?;
         let (heads, last_published) = read_heads(&mut db, placement.partitions).await.map_err(database_error(&path))?;
         let shared = Arc::new(Shared {
             window: Mutex::new(Window::new(placement.partitions, options.window_events, options.window_bytes)),
