@@ -3,10 +3,16 @@
 //! Locks that belong to a session and LISTEN need a connection of their own to the server: a pooler in between must pool by
 //! session, not by transaction.
 
+mod audit;
 mod database;
 mod error;
+mod keyring;
 mod migrate;
+mod subscribers;
 
+pub use audit::{PostgresAudit, PostgresAuditReader};
 pub use database::{Postgres, PostgresOptions, ServerInfo};
 pub use error::OpenError;
+pub use keyring::{MasterKey, MasterKeyError, PostgresKeyring};
 pub use migrate::{Migrate, Migrated, migrate};
+pub use subscribers::PostgresSubscribers;

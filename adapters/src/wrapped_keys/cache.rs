@@ -52,6 +52,12 @@ impl Cache {
         self.data_keys.insert(name(tenant, key), data_key);
     }
 
+    /// As if all were erased.
+    pub(crate) fn forget_data_keys(&mut self) {
+        self.erasures += 1;
+        self.data_keys.clear();
+    }
+
     pub(crate) fn erase(&mut self, tenant: &TenantId, key: &RoutingKey) {
         self.erasures += 1;
         self.data_keys.remove(&name(tenant, key));

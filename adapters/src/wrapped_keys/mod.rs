@@ -8,4 +8,5 @@ mod wrapping;
 pub(crate) use self::{
     cache::Cache,
     tenant::{Secrets, TenantKeys},
+    wrapping::WrappingKey,
 };
