@@ -1,5 +1,6 @@
 //! The outside.
 
+mod audit_chain;
 pub mod clearinghouse;
 mod failpoint;
 mod placement;
@@ -8,3 +9,4 @@ mod record;
 mod retention;
 pub mod sqlite;
 pub mod stedi;
+mod wrapped_keys;

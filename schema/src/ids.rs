@@ -81,6 +81,10 @@ opaque_id! {
     UserId, "a user id", 128, "_-|=+"
 }
 opaque_id! {
+    /// A durable subscription, named by its client. It may stand in a URL, so a client puts no person's name in it.
+    SubscriptionName, "a subscription name", 128, "-._~"
+}
+opaque_id! {
     /// One eligibility check.
     CheckId, "an eligibility check id", 64, "_-"
 }

@@ -9,4 +9,5 @@ pub mod opened;
 pub mod relationships;
 pub mod render;
 pub mod route;
+pub mod subscribers;
 pub mod worker;

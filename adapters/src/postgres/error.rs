@@ -30,6 +30,11 @@ pub enum OpenError {
     NoSuchRole { role: String },
     #[error("{partitions} partitions are not possible: choose 2 to 32768")]
     Partitions { partitions: u16 },
+    #[error(
+        "the keys in the database {at} are wrapped with another master key: name the file of that one, or where it was \
+         rotated the file of the new one"
+    )]
+    OtherMasterKey { at: String },
     #[error("the database {at} is damaged: {what}; restore it from a backup")]
     Damaged { at: String, what: String },
 }

@@ -16,7 +16,12 @@ use super::{
 use crate::placement::{Drawn, MAX_PARTITIONS};
 
 /// The steps; the number of a step is its place in the list, from 1.
-const STEPS: &[&str] = &[include_str!("migrations/0001_store.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_store.sql"),
+    include_str!("migrations/0002_audit.sql"),
+    include_str!("migrations/0003_keys.sql"),
+    include_str!("migrations/0004_subscribers.sql"),
+];
 
 /// What the running gateway may do: no more than this, and nothing on the schema itself.
 const GRANTS: &[(&str, &str)] = &[
@@ -27,6 +32,13 @@ const GRANTS: &[(&str, &str)] = &[
     ("SELECT, INSERT, UPDATE", "current_states"),
     ("SELECT, INSERT", "idempotency"),
     ("SELECT, INSERT, UPDATE", "checkpoints"),
+    ("SELECT, INSERT", "audit_records"),
+    ("SELECT, INSERT", "audit_recipients"),
+    ("SELECT, INSERT", "audit_patients"),
+    ("SELECT, INSERT", "master_key"),
+    ("SELECT, INSERT", "tenant_secrets"),
+    ("SELECT, INSERT, DELETE", "data_keys"),
+    ("SELECT, INSERT, UPDATE, DELETE", "subscribers"),
 ];
 
 /// The schema that this program knows.

@@ -1,5 +1,5 @@
-//! What is durable in a data directory, on SQLite: the event store that is the log too, the audit trail, the keys and the
-//! relationships, each a file of its own with one writer of its own.
+//! What is durable in a data directory, on SQLite: the event store that is the log too, the audit trail, the keys, the
+//! relationships and the subscribers, each a file of its own with one writer of its own.
 
 mod audit;
 mod data_dir;
@@ -8,6 +8,7 @@ mod error;
 mod keyring;
 mod relationships;
 mod store;
+mod subscribers;
 #[cfg(test)]
 mod test_support;
 mod wal;
@@ -19,3 +20,4 @@ pub use error::OpenError;
 pub use keyring::SqliteKeyring;
 pub use relationships::SqliteJournal;
 pub use store::{SqliteStore, StoreOptions};
+pub use subscribers::SqliteSubscribers;

@@ -4,3 +4,4 @@
 mod postgres;
 #[expect(dead_code, reason = "each adapter brings its tests")]
 mod services;
+mod shared_state;

@@ -1,7 +1,5 @@
 //! The audit trail: `audit.db`, append-only, a hash chain per writer.
 
-mod chain;
-mod entry;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -9,18 +7,18 @@ mod tests;
 use std::path::Path;
 
 use async_trait::async_trait;
+use serde_json::json;
 use sluice_subscriptions::audit::{AuditRecord, AuditTrail, AuditUnavailable, Verified};
 use sqlx::SqliteConnection;
-use uuid::Uuid;
 
 pub use self::reader::AuditReader;
-use self::{chain::Hash, entry::Entry};
 use super::{
     DataDir, OpenError,
     database::{self, Schema},
     wal::Wal,
     writer::{Work, Writer},
 };
+use crate::audit_chain::{Entry, Link, new_writer};
 
 const SCHEMA: Schema = Schema { file: "audit.db", migrations: &[include_str!("../migrations/audit/0001_records.sql")] };
 
@@ -38,8 +36,7 @@ impl SqliteAudit {
         let path = directory.private_file(SCHEMA.file)?;
         let db = database::open(&path, SCHEMA).await?;
         let reader = AuditReader::new(database::readers(&path, READERS).await?);
-        let writer =
-            Writer::start(directory, db, Wal::start(&path).await?, Chain::new(format!("{node}.{}", Uuid::now_v7())));
+        let writer = Writer::start(directory, db, Wal::start(&path).await?, Chain::new(new_writer(node)));
         Ok(Self { writer, reader })
     }
 
@@ -86,16 +83,9 @@ struct Chain {
     tentative: Link,
 }
 
-/// The end of a chain.
-#[derive(Clone, Copy)]
-struct Link {
-    number: i64,
-    hash: Hash,
-}
-
 impl Chain {
     fn new(writer: String) -> Self {
-        let start = Link { number: 0, hash: chain::beginning(&writer) };
+        let start = Link::beginning(&writer);
         Self { writer, durable: start, tentative: start }
     }
 }
@@ -109,8 +99,8 @@ impl Work for Chain {
     async fn apply(&mut self, db: &mut SqliteConnection, entries: &Vec<Entry>) -> Result<(), sqlx::Error> {
         let mut end = self.tentative;
         for entry in entries {
-            let next = Link { number: end.number + 1, hash: chain::link(&end.hash, entry.body.as_bytes()) };
-            insert(db, &self.writer, &end.hash, &next, entry).await?;
+            let next = end.next(entry.body.as_bytes());
+            insert(db, &self.writer, &end, &next, entry).await?;
             end = next;
         }
         self.tentative = end;
@@ -135,19 +125,19 @@ const INSERT: &str = "
 async fn insert(
     db: &mut SqliteConnection,
     writer: &str,
-    prev_hash: &Hash,
-    link: &Link,
+    end: &Link,
+    next: &Link,
     entry: &Entry,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(INSERT)
         .bind(writer)
-        .bind(link.number)
-        .bind(prev_hash.as_slice())
-        .bind(link.hash.as_slice())
+        .bind(next.number)
+        .bind(end.hash.as_slice())
+        .bind(next.hash.as_slice())
         .bind(&entry.body)
         .bind(&entry.tenant)
-        .bind(&entry.users)
-        .bind(&entry.patients)
+        .bind(json!(entry.users).to_string())
+        .bind(json!(entry.patients).to_string())
         .execute(db)
         .await
         .map(drop)

@@ -8,12 +8,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
-use super::{
-    SCHEMA,
-    chain::{Row, Walk},
-    unavailable,
+use super::{SCHEMA, unavailable};
+use crate::{
+    audit_chain::{Row, Walk},
+    sqlite::{OpenError, database},
 };
-use crate::sqlite::{OpenError, database};
 
 /// How many records are read at once: no long read that would hold up the write-ahead log.
 const PAGE: i64 = 1000;

@@ -4,9 +4,12 @@ use sluice_subscriptions::audit::{AuditTrail, Verified, contract::records};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::{SCHEMA, SqliteAudit};
-use crate::sqlite::{
-    OpenError, database,
-    test_support::{Home, cut, wal_of},
+use crate::{
+    audit_chain::Link,
+    sqlite::{
+        OpenError, database,
+        test_support::{Home, cut, wal_of},
+    },
 };
 
 mod contract {
@@ -85,7 +88,7 @@ async fn an_altered_record_with_a_new_hash_is_found_by_the_next_one() {
             .await
             .unwrap();
     let body = body.replace("u-1", "u-9");
-    let hash = super::chain::link(&prev_hash.try_into().unwrap(), body.as_bytes());
+    let Link { hash, .. } = Link { number: 2, hash: prev_hash.try_into().unwrap() }.next(body.as_bytes());
     sqlx::query(
         "UPDATE records SET body = ?1, hash = ?2 WHERE number = 3 AND writer = (SELECT min(writer) FROM records)",
     )

@@ -1,7 +1,5 @@
 //! The keys: `keys.db`, readable by its owner only. Data keys are wrapped by a key of their tenant.
 
-mod cache;
-mod tenant;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -13,17 +11,14 @@ use sluice_domain::keyring::{Keyring, KeyringUnavailable};
 use sluice_schema::{ids::TenantId, proto::header::RoutingKey, sealed::DataKey};
 use sqlx::SqlitePool;
 
-use self::{
-    cache::Cache,
-    tenant::{Secrets, TenantKeys},
-    write::{Done, Job, KeyWork},
-};
+use self::write::{Done, Job, KeyWork};
 use super::{
     DataDir, OpenError,
     database::{self, Schema},
     wal::Wal,
     writer::Writer,
 };
+use crate::wrapped_keys::{Cache, Secrets, TenantKeys};
 
 const SCHEMA: Schema = Schema { file: "keys.db", migrations: &[include_str!("../migrations/keys/0001_keys.sql")] };
 

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sluice_schema::{ids::TenantId, proto::header::RoutingKey};
 use sqlx::SqliteConnection;
 
-use super::{cache::Cache, tenant::Secrets};
-use crate::sqlite::writer::Work;
+use crate::{
+    sqlite::writer::Work,
+    wrapped_keys::{Cache, Secrets},
+};
 
 pub(super) enum Job {
     /// Keeps these secrets, unless the tenant has some.

@@ -10,7 +10,7 @@ use super::tenant::TenantKeys;
 const MAX_DATA_KEYS: usize = 1 << 16;
 
 #[derive(Default)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     tenants: HashMap<TenantId, TenantKeys>,
     data_keys: HashMap<Name, DataKey>,
     /// Counts erasures: what was read before one must not come in after it.
@@ -25,24 +25,24 @@ fn name(tenant: &TenantId, key: &RoutingKey) -> Name {
 }
 
 impl Cache {
-    pub(super) fn tenant(&self, tenant: &TenantId) -> Option<TenantKeys> {
+    pub(crate) fn tenant(&self, tenant: &TenantId) -> Option<TenantKeys> {
         self.tenants.get(tenant).cloned()
     }
 
-    pub(super) fn keep_tenant(&mut self, tenant: &TenantId, keys: TenantKeys) {
+    pub(crate) fn keep_tenant(&mut self, tenant: &TenantId, keys: TenantKeys) {
         self.tenants.insert(tenant.clone(), keys);
     }
 
-    pub(super) fn data_key(&self, tenant: &TenantId, key: &RoutingKey) -> Option<DataKey> {
+    pub(crate) fn data_key(&self, tenant: &TenantId, key: &RoutingKey) -> Option<DataKey> {
         self.data_keys.get(&name(tenant, key)).cloned()
     }
 
-    pub(super) fn erasures(&self) -> u64 {
+    pub(crate) fn erasures(&self) -> u64 {
         self.erasures
     }
 
     /// Takes a key that was read when there had been `erasures`.
-    pub(super) fn keep_data_key(&mut self, tenant: &TenantId, key: &RoutingKey, data_key: DataKey, erasures: u64) {
+    pub(crate) fn keep_data_key(&mut self, tenant: &TenantId, key: &RoutingKey, data_key: DataKey, erasures: u64) {
         if erasures != self.erasures {
             return;
         }
@@ -52,7 +52,13 @@ impl Cache {
         self.data_keys.insert(name(tenant, key), data_key);
     }
 
-    pub(super) fn erase(&mut self, tenant: &TenantId, key: &RoutingKey) {
+    /// As if all were erased.
+    pub(crate) fn forget_data_keys(&mut self) {
+        self.erasures += 1;
+        self.data_keys.clear();
+    }
+
+    pub(crate) fn erase(&mut self, tenant: &TenantId, key: &RoutingKey) {
         self.erasures += 1;
         self.data_keys.remove(&name(tenant, key));
     }
