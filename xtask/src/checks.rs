@@ -2,13 +2,14 @@
 
 use crate::{
     command::{announce, cargo, run},
+    deny,
     suite::FEATURES,
     tally::Tally,
 };
 
-/// Format and lints.
+/// Format, lints, and what is depended on.
 pub(crate) fn all() -> Tally {
-    format().and(lints())
+    format().then(lints).then(deny::check)
 }
 
 fn format() -> Tally {
@@ -26,7 +27,7 @@ fn lints() -> Tally {
 }
 
 /// A check is no test: it counts only where it fails.
-fn failed(result: Result<(), String>, sentence: &str) -> Tally {
+pub(crate) fn failed(result: Result<(), String>, sentence: &str) -> Tally {
     match result {
         Ok(()) => Tally::default(),
         Err(why) => Tally::failure(format!("{sentence} ({why})")),

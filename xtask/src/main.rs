@@ -1,36 +1,67 @@
 //! `cargo xtask`: one command for each thing that is done with this tree. What CI runs is what a person runs.
 
 mod bench;
+mod cache;
 mod checks;
 mod command;
+mod deny;
+mod interrupt;
 mod js;
+mod real;
 mod schema;
 mod server;
+mod services;
 mod suite;
 mod tally;
+mod wait;
 
 use std::process::ExitCode;
 
 use tally::Tally;
 
 const HELP: &str = "\
-cargo xtask test           Every test: Rust, then the npm clients against the built binary
-cargo xtask test rust|js   One half of it
-cargo xtask ci             Format check, clippy with warnings denied, then `test`: what CI runs
-cargo xtask bench NAME     A benchmark, built for release: `main-path`
-cargo xtask schema         Rewrite schema.graphql from the code
+cargo xtask test             Every test: Rust, then Rust on PostgreSQL, Kafka and SpiceDB, which it gets and starts,
+                             then the npm clients against the built binary
+cargo xtask test --embedded  The same without PostgreSQL, Kafka and SpiceDB
+cargo xtask test rust|real|js
+                             One part of it: on the embedded parts, on the real ones, the npm clients
+cargo xtask ci               Format check, clippy with warnings denied, cargo-deny, then `test`: what CI runs;
+                             `--embedded` as above
+cargo xtask services         Start PostgreSQL, Kafka and two SpiceDBs, print what tests need to know, wait for Ctrl-C
+cargo xtask bench NAME       A benchmark, built for release: `main-path`; with `--real`, on the real parts
+cargo xtask deny             cargo-deny alone: advisories, licences, bans, sources
+cargo xtask schema           Rewrite schema.graphql from the code
+
+PostgreSQL (14 or later) is taken from PATH, or installed by apt where that is possible; Kafka comes by Maven and runs on
+Java 17 or later; SpiceDB is built by Go. What was got is kept in target/services. A part that runs already is used as it is:
+SLUICE_TEST_POSTGRES_URL, SLUICE_TEST_KAFKA, or SLUICE_TEST_SPICEDB with SLUICE_TEST_SPICEDB_CONTRACT and
+SLUICE_TEST_SPICEDB_KEY.
 
 `test` and `ci` end with a line `N passed, N failed`.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match args.as_slice() {
+    let outcome = match interrupt::listen() {
+        Ok(()) => carry_out(&args),
+        Err(sentence) => done(Err(sentence)),
+    };
+    // What a shell expects of a program that a signal ended.
+    interrupt::signal().and_then(|signal| u8::try_from(128 + signal).ok()).map_or(outcome, ExitCode::from)
+}
+
+fn carry_out(args: &[&str]) -> ExitCode {
+    match args {
         ["test"] => tallied(suite::all()),
+        ["test", "--embedded"] => tallied(suite::embedded()),
         ["test", "rust"] => tallied(suite::built(suite::rust)),
+        ["test", "real"] => tallied(suite::real()),
         ["test", "js"] => tallied(suite::built(js::clients)),
-        ["ci"] => tallied(checks::all().and(suite::all())),
+        ["ci"] => tallied(checks::all().then(suite::all)),
+        ["ci", "--embedded"] => tallied(checks::all().then(suite::embedded)),
+        ["services"] => done(services::until_interrupted()),
         ["bench", name, rest @ ..] => done(bench::run_named(name, rest)),
+        ["deny"] => tallied(deny::check()),
         ["schema"] => done(schema::rewrite()),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
@@ -44,8 +75,13 @@ fn main() -> ExitCode {
 }
 
 fn tallied(tally: Tally) -> ExitCode {
+    let stopped = Tally::failure("stopped by a signal before the end".to_owned());
+    let tally = if interrupt::requested() { tally.and(stopped) } else { tally };
     for failure in &tally.failures {
         println!("failed: {failure}");
+    }
+    for sentence in &tally.left_out {
+        println!("{sentence}");
     }
     println!("{tally}");
     if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -2,16 +2,21 @@
 
 use std::{
     fs::{self, File},
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, ExitStatus},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::command::{announce, root, run};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    command::{announce, target},
+    interrupt, wait,
+};
 
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Stopped by its own process id; killed where it is dropped without.
 pub(crate) struct Server {
@@ -41,10 +46,9 @@ impl Server {
 
     /// SIGTERM, and a clean end within reason. What it logged is kept where it is of use.
     pub(crate) fn stop(mut self, all_well: bool) -> Result<(), String> {
-        let pid = self.child.id().to_string();
-        run("kill", Command::new("kill").args(["-TERM", &pid]))?;
-        let status = self.wait(STOP, |server| server.ended())?;
-        match status {
+        // Before its end was seen its id is its own.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        match wait::until(STOP, || self.ended()) {
             Some(status) if status.success() && all_well => {
                 let _ = fs::remove_dir_all(&self.dir);
                 Ok(())
@@ -59,27 +63,15 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self) -> Result<(), String> {
-        let ready = self.wait(START, |server| match server.ended() {
-            Some(status) => Some(Err(status)),
-            None => server.ready_file().exists().then_some(Ok(())),
-        })?;
+        let ready = wait::until(START, || match self.ended() {
+            Some(status) => Some(Err(format!("sluice ended with {status} before it was ready"))),
+            None if interrupt::requested() => Some(Err("sluice was not waited for".to_owned())),
+            None => self.ready_file().exists().then_some(Ok(())),
+        });
         match ready {
             Some(Ok(())) => Ok(()),
-            Some(Err(status)) => Err(self.at_fault(&format!("sluice ended with {status} before it was ready"))),
+            Some(Err(why)) => Err(self.at_fault(&why)),
             None => Err(self.at_fault("sluice was not ready in time")),
-        }
-    }
-
-    /// Looks until there is something or the time is over: neither the file nor the process tells by itself.
-    #[expect(clippy::disallowed_methods, reason = "nothing else runs in this process")]
-    fn wait<T>(&mut self, limit: Duration, look: impl Fn(&mut Self) -> Option<T>) -> Result<Option<T>, String> {
-        let begun = Instant::now();
-        loop {
-            match look(self) {
-                Some(found) => return Ok(Some(found)),
-                None if begun.elapsed() > limit => return Ok(None),
-                None => std::thread::sleep(LOOK_AGAIN),
-            }
         }
     }
 
@@ -105,8 +97,7 @@ impl Drop for Server {
 }
 
 fn binary() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("debug/sluice")
+    target().join("debug/sluice")
 }
 
 fn command(dir: &std::path::Path) -> Command {
@@ -114,6 +105,6 @@ fn command(dir: &std::path::Path) -> Command {
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir.join("data"));
     command.arg("--ready-file").arg(dir.join("ready.json"));
     command.env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "none");
-    command.env_remove("SLUICE_CONFIG").current_dir(dir);
+    command.env_remove("SLUICE_CONFIG").current_dir(dir).process_group(0);
     command
 }

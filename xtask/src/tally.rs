@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::interrupt;
+
 /// Tests that passed and failed, of one runner or of all.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -9,19 +11,32 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     /// What failed other than a single test, in a sentence each.
     pub(crate) failures: Vec<String>,
+    /// What was left out and why, in a sentence each.
+    pub(crate) left_out: Vec<String>,
 }
 
 impl Tally {
     /// A step that failed as a whole.
     pub(crate) fn failure(sentence: String) -> Self {
-        Self { passed: 0, failed: 1, failures: vec![sentence] }
+        Self { failed: 1, failures: vec![sentence], ..Self::default() }
+    }
+
+    /// Something that was not run.
+    pub(crate) fn left_out(sentence: String) -> Self {
+        Self { left_out: vec![sentence], ..Self::default() }
     }
 
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.passed += other.passed;
         self.failed += other.failed;
         self.failures.extend(other.failures);
+        self.left_out.extend(other.left_out);
         self
+    }
+
+    /// Goes on with the next step, unless this program was asked to end.
+    pub(crate) fn then(self, step: impl FnOnce() -> Self) -> Self {
+        if interrupt::requested() { self } else { self.and(step()) }
     }
 
     /// Takes in a line of libtest's or of node's test runner.
