@@ -7,6 +7,7 @@ mod placement;
 pub mod postgres;
 mod record;
 mod retention;
+pub mod spicedb;
 pub mod sqlite;
 pub mod stedi;
 mod wrapped_keys;

@@ -95,7 +95,7 @@ impl Relationships for Embedded {
     }
 
     async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
-        validate::type_of(&self.shared.schema, resource)?;
+        validate::object(&self.shared.schema, resource)?;
         Ok(self.shared.state()?.tuples.of(resource, (self.shared.clock)()))
     }
 }

@@ -15,7 +15,7 @@ mod sluice_zed;
 mod tuples;
 #[cfg(any(test, feature = "contract"))]
 pub mod twin;
-mod validate;
+pub mod validate;
 
 use std::{fmt, sync::Arc};
 
@@ -29,7 +29,6 @@ pub use self::{
     journal::{Journal, NoJournal},
     schema::{Place, Problem, SCHEMA, Schema, SchemaError, required_permissions},
     tuples::Tuples,
-    validate::one_tenant,
 };
 
 /// An object: `type:tenant/id`.

@@ -11,24 +11,41 @@ use super::{
 const WILDCARD: &str = "*";
 
 /// That the schema can answer this check.
-pub(super) fn check(schema: &Schema, check: &Check) -> Result<(), RelationshipsError> {
+///
+/// # Errors
+/// `Invalid`, with no id in it, as everywhere here.
+pub fn check(schema: &Schema, check: &Check) -> Result<(), RelationshipsError> {
     let Check { resource, permission, subject } = check;
-    type_of(schema, resource)?;
+    object(schema, resource)?;
     item(schema, resource, permission)?;
-    type_of(schema, subject)?;
-    object_id(resource)?;
-    object_id(subject)
+    object(schema, subject)
 }
 
-pub(super) fn type_of(schema: &Schema, object: &ObjectRef) -> Result<(), RelationshipsError> {
+/// That the schema has the object's type.
+///
+/// # Errors
+/// `Invalid`.
+pub fn type_of(schema: &Schema, object: &ObjectRef) -> Result<(), RelationshipsError> {
     if schema.knows_type(&object.object_type) {
         return Ok(());
     }
     Err(invalid(format!("the authorization schema has no definition `{}`", object.object_type)))
 }
 
-/// That all updates may be written together.
-pub(super) fn updates(schema: &Schema, updates: &[Update]) -> Result<(), RelationshipsError> {
+/// That the object can exist: its type and the form of its id.
+///
+/// # Errors
+/// `Invalid`.
+pub fn object(schema: &Schema, object: &ObjectRef) -> Result<(), RelationshipsError> {
+    type_of(schema, object)?;
+    object_id(object)
+}
+
+/// That all updates may be written together, and that each joins two ends of one tenant, which SpiceDB does not know about.
+///
+/// # Errors
+/// `Invalid`.
+pub fn updates(schema: &Schema, updates: &[Update]) -> Result<(), RelationshipsError> {
     let mut seen = HashSet::new();
     for update in updates {
         let (relationship, touch) = match update {
@@ -71,8 +88,8 @@ pub(super) fn relationship(
     Ok(())
 }
 
-/// That both ends belong to one tenant. SpiceDB doesn't know tenants, so its adapter must ask this before it writes.
-pub fn one_tenant(relationship: &Relationship) -> Result<(), RelationshipsError> {
+/// That both ends belong to one tenant.
+fn one_tenant(relationship: &Relationship) -> Result<(), RelationshipsError> {
     let subject = &relationship.subject;
     object_id(&relationship.resource)?;
     if *subject.object.id == *WILDCARD && subject.relation.is_none() {

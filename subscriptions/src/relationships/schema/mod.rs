@@ -84,7 +84,8 @@ impl Schema {
         resolve::resolve(parser::parse(text)?)
     }
 
-    pub(super) fn knows_type(&self, object_type: &str) -> bool {
+    /// Whether it defines this type.
+    pub fn knows_type(&self, object_type: &str) -> bool {
         self.definitions.contains_key(object_type)
     }
 

@@ -1,0 +1,154 @@
+//! Checks of several callers in one request.
+
+use std::collections::HashMap;
+
+use sluice_subscriptions::relationships::{Check, Checked, Consistency, RelationshipsError, Revision};
+use spicedb_grpc_tonic::v1::{
+    CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsResponse,
+    check_bulk_permissions_pair::Response, check_permission_response::Permissionship, consistency::Requirement,
+};
+use tokio::sync::oneshot;
+use tonic::{Code, Status};
+
+use super::{refusal, wire};
+
+/// Checks in one request. SpiceDB takes 10,000, but also no more than 4 MiB, which so many with long ids would pass.
+pub(super) const MAX_CHECKS: usize = 1000;
+
+/// What a request's answers must know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum At {
+    Full,
+    AtLeast(Revision),
+    /// Just this revision: the rest of a call that is too large for one request.
+    Exact(Revision),
+}
+
+impl From<Consistency> for At {
+    fn from(consistency: Consistency) -> Self {
+        match consistency {
+            Consistency::Full => Self::Full,
+            Consistency::AtLeast(revision) => Self::AtLeast(revision),
+        }
+    }
+}
+
+impl At {
+    /// What serves both, if anything does. Revisions can't be compared here, but full consistency is as fresh as any.
+    fn serving(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            _ if self == other => Some(self.clone()),
+            (Self::Exact(_), _) | (_, Self::Exact(_)) => None,
+            _ => Some(Self::Full),
+        }
+    }
+
+    fn requirement(&self) -> Requirement {
+        match self {
+            Self::Full => Requirement::FullyConsistent(true),
+            Self::AtLeast(revision) => Requirement::AtLeastAsFresh(wire::token(revision)),
+            Self::Exact(revision) => Requirement::AtExactSnapshot(wire::token(revision)),
+        }
+    }
+}
+
+pub(super) type Answer = Result<Checked, RelationshipsError>;
+
+/// One caller's checks, at most [`MAX_CHECKS`].
+pub(super) struct Job {
+    pub(super) at: At,
+    pub(super) checks: Vec<Check>,
+    pub(super) reply: oneshot::Sender<Answer>,
+}
+
+pub(super) struct Batch {
+    at: At,
+    checks: usize,
+    jobs: Vec<Job>,
+}
+
+impl Batch {
+    pub(super) fn of(job: Job) -> Self {
+        Self { at: job.at.clone(), checks: job.checks.len(), jobs: vec![job] }
+    }
+
+    /// Takes the job in, or gives it back where it does not fit.
+    pub(super) fn join(&mut self, job: Job) -> Result<(), Job> {
+        let Some(at) = self.at.serving(&job.at) else { return Err(job) };
+        if self.checks + job.checks.len() > MAX_CHECKS {
+            return Err(job);
+        }
+        (self.at, self.checks) = (at, self.checks + job.checks.len());
+        self.jobs.push(job);
+        Ok(())
+    }
+
+    /// The request, in which each check stands once, and who waits for which of its answers.
+    pub(super) fn into_request(self) -> (CheckBulkPermissionsRequest, Waiting) {
+        let (mut places, mut items) = (HashMap::new(), Vec::new());
+        let mut place = |check: Check| {
+            *places.entry(check).or_insert_with_key(|check| {
+                items.push(wire::item(check));
+                items.len() - 1
+            })
+        };
+        let mut callers = Vec::with_capacity(self.jobs.len());
+        for Job { checks, reply, .. } in self.jobs {
+            callers.push((checks.into_iter().map(&mut place).collect(), reply));
+        }
+        let consistency = wire::consistency(self.at.requirement());
+        let request = CheckBulkPermissionsRequest { consistency, items, with_tracing: false };
+        (request, Waiting { callers })
+    }
+}
+
+pub(super) struct Waiting {
+    /// For each caller the places of its answers.
+    callers: Vec<(Vec<usize>, oneshot::Sender<Answer>)>,
+}
+
+impl Waiting {
+    /// Whoever has gone away does not hear it.
+    pub(super) fn answer(
+        self,
+        request: &CheckBulkPermissionsRequest,
+        result: Result<CheckBulkPermissionsResponse, Status>,
+    ) {
+        let answers = result.and_then(|response| Answers::read(request, response));
+        for (places, reply) in self.callers {
+            let answer = match &answers {
+                Ok(answers) => answers.of(&places),
+                Err(status) => Err(refusal::call(status)),
+            };
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+struct Answers {
+    revision: Revision,
+    pairs: Vec<CheckBulkPermissionsPair>,
+}
+
+impl Answers {
+    /// Each answer tells its question again; answers to others are none.
+    fn read(request: &CheckBulkPermissionsRequest, response: CheckBulkPermissionsResponse) -> Result<Self, Status> {
+        let CheckBulkPermissionsResponse { checked_at, pairs } = response;
+        let asked = request.items.iter().map(Some);
+        match wire::revision(checked_at) {
+            Some(revision) if asked.eq(pairs.iter().map(|pair| pair.request.as_ref())) => Ok(Self { revision, pairs }),
+            _ => Err(Status::data_loss("the answers are not those to the questions")),
+        }
+    }
+
+    fn of(&self, places: &[usize]) -> Answer {
+        let allowed = places.iter().map(|place| match &self.pairs[*place].response {
+            Some(Response::Item(item)) => Ok(item.permissionship() == Permissionship::HasPermission),
+            Some(Response::Error(error)) => {
+                refusal::item(Code::from(error.code), &error.details).map_or(Ok(false), Err)
+            }
+            None => Ok(false),
+        });
+        Ok(Checked { allowed: allowed.collect::<Result<_, _>>()?, revision: self.revision.clone() })
+    }
+}

@@ -1,0 +1,127 @@
+//! Relationships in SpiceDB: checks joined into bulk checks, fully consistent, none cached here.
+//!
+//! The schema that callers are held to is ours, read by the embedded evaluator's parser; [`SpiceDb::ensure_schema`] makes
+//! the server's the same.
+
+mod batch;
+mod checker;
+mod client;
+mod definitions;
+mod error;
+mod options;
+mod refusal;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod version;
+mod wire;
+
+use async_trait::async_trait;
+use sluice_subscriptions::relationships::{
+    Check, Checked, Consistency, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Schema, Update,
+    validate,
+};
+use spicedb_grpc_tonic::v1::{
+    ReadRelationshipsRequest, ReadSchemaRequest, WriteRelationshipsRequest, consistency::Requirement,
+};
+use tonic::{Code, Status};
+
+use self::{checker::Checker, client::Client};
+pub use self::{error::OpenError, options::SpiceDbOptions, schema::SchemaState, version::Version};
+
+/// SpiceDB's default for `--write-relationships-max-updates-per-call`.
+const MAX_UPDATES: usize = 1000;
+
+/// [`Relationships`] in SpiceDB.
+///
+/// Expirations are measured by the clock of SpiceDB's datastore, in microseconds. A call that fails is not tried again;
+/// the connection is made anew with the next one.
+pub struct SpiceDb {
+    client: Client,
+    checker: Checker,
+    schema: Schema,
+    schema_text: String,
+}
+
+impl SpiceDb {
+    /// Connects and asks one question, so that a wrong address or key is known at once. `schema` is what
+    /// [`Self::ensure_schema`] compares and what checks and writes are held to. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong and what to do.
+    pub async fn connect(options: &SpiceDbOptions, schema: &str) -> Result<Self, OpenError> {
+        if options.deadline.is_zero() || options.max_in_flight == 0 {
+            return Err(OpenError::Limits);
+        }
+        let (parsed, client) = (Schema::parse(schema)?, Client::new(options)?);
+        let checker = Checker::start(client.clone(), options.max_in_flight);
+        let opened = Self { client, checker, schema: parsed, schema_text: schema.to_owned() };
+        opened.read_schema().await?;
+        Ok(opened)
+    }
+
+    /// The last revision.
+    async fn head(&self) -> Result<Revision, RelationshipsError> {
+        let mut schema = self.client.schema();
+        let call = schema.read_schema(self.client.request(ReadSchemaRequest {}));
+        let read = self.client.within(call).await.map_err(|status| refusal::call(&status))?;
+        told(wire::revision(read.into_inner().read_at))
+    }
+
+    async fn read_all(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, Status> {
+        let request = ReadRelationshipsRequest {
+            consistency: wire::consistency(Requirement::FullyConsistent(true)),
+            relationship_filter: Some(wire::everything_of(resource)),
+            ..ReadRelationshipsRequest::default()
+        };
+        let mut permissions = self.client.permissions();
+        let mut stream = permissions.read_relationships(self.client.request(request)).await?.into_inner();
+        let mut found = Vec::new();
+        while let Some(one) = stream.message().await? {
+            found.extend(one.relationship.and_then(wire::read));
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Relationships for SpiceDb {
+    async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        checks.iter().try_for_each(|check| validate::check(&self.schema, check))?;
+        if checks.is_empty() {
+            return Ok(Checked { revision: self.head().await?, allowed: Vec::new() });
+        }
+        let checked = tokio::time::timeout(self.client.deadline, self.checker.check(consistency.into(), checks)).await;
+        checked.unwrap_or_else(|_| Err(refusal::call(&Status::deadline_exceeded(""))))
+    }
+
+    /// At most 1000 updates.
+    async fn write(&self, updates: Vec<Update>) -> Result<Revision, RelationshipsError> {
+        validate::updates(&self.schema, &updates)?;
+        if updates.is_empty() {
+            return self.head().await;
+        }
+        if updates.len() > MAX_UPDATES {
+            return Err(RelationshipsError::Invalid(format!(
+                "one write of relationships holds {} updates, and SpiceDB takes {MAX_UPDATES}; write them in parts",
+                updates.len()
+            )));
+        }
+        let updates = updates.iter().map(wire::update).collect();
+        let request = WriteRelationshipsRequest { updates, ..WriteRelationshipsRequest::default() };
+        let mut permissions = self.client.permissions();
+        let call = permissions.write_relationships(self.client.request(request));
+        let written = self.client.within(call).await.map_err(|status| refusal::call(&status))?;
+        told(wire::revision(written.into_inner().written_at))
+    }
+
+    async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
+        validate::object(&self.schema, resource)?;
+        let read = self.client.within(self.read_all(resource)).await;
+        read.map_err(|status| refusal::call(&status))
+    }
+}
+
+fn told(revision: Option<Revision>) -> Result<Revision, RelationshipsError> {
+    revision.ok_or_else(|| refusal::call(&Status::new(Code::DataLoss, "")))
+}

@@ -1,0 +1,29 @@
+//! Where SpiceDB is and how long it may take.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+#[derive(Clone)]
+pub struct SpiceDbOptions {
+    /// `http://host:port` or `https://host:port` of SpiceDB's gRPC API.
+    pub endpoint: String,
+    /// The server's `--grpc-preshared-key`.
+    pub preshared_key: String,
+    /// Certificates, in PEM, that the server's must be signed by. None: those that the system trusts. For `https` only.
+    pub ca_file: Option<PathBuf>,
+    /// The longest that one call may take, waiting for its turn included. Past it the call is `Unavailable`.
+    pub deadline: Duration,
+    /// How many bulk checks may be under way at the same time. What comes meanwhile goes together with the next one.
+    pub max_in_flight: usize,
+}
+
+impl fmt::Debug for SpiceDbOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { endpoint, preshared_key: _, ca_file, deadline, max_in_flight } = self;
+        f.debug_struct("SpiceDbOptions")
+            .field("endpoint", endpoint)
+            .field("ca_file", ca_file)
+            .field("deadline", deadline)
+            .field("max_in_flight", max_in_flight)
+            .finish_non_exhaustive()
+    }
+}
