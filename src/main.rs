@@ -28,6 +28,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve(args).await?,
         Command::Token(args) => println!("{}", cli::token(&args.config()?, &args)?),
         Command::Schema => print!("{}", cli::schema()),
+        Command::Migrate(args) => println!("{}", cli::migrate(&args).await?),
+        Command::MasterKey { file } => println!("{}", cli::master_key(&file)?),
+        Command::Doctor(place) => print!("{}", cli::doctor(&place.config()?).await?),
         Command::Audit(AuditCommand::Verify(place)) => println!("{}", cli::audit_verify(&place.config()?).await?),
     }
     Ok(())

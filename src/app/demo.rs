@@ -10,9 +10,6 @@ use sluice_subscriptions::relationships::{
 
 use crate::cli::DemoPerson;
 
-/// The tenant that the demo people belong to.
-const TENANT: &str = "demo";
-
 /// The demo member's MemberId.
 pub(crate) const MEMBER: &str = "m-1001";
 
@@ -28,19 +25,19 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn of(person: DemoPerson) -> Result<Self, InvalidId> {
+    pub(crate) fn of(person: DemoPerson, tenant: &str) -> Result<Self, InvalidId> {
         let purpose = match person {
             DemoPerson::Member | DemoPerson::Guardian | DemoPerson::Stranger => PurposeOfUse::PatientRequest,
             DemoPerson::Nurse => PurposeOfUse::Treatment,
             DemoPerson::Billing => PurposeOfUse::Payment,
         };
-        Ok(Self { user: format!("u-{}", person.name()).parse()?, tenant: TENANT.parse()?, purpose })
+        Ok(Self { user: format!("u-{}", person.name()).parse()?, tenant: tenant.parse()?, purpose })
     }
 }
 
 /// Relates the demo people to the member, where nobody did before: what was revoked since stays revoked.
-pub(crate) async fn relate(relationships: &dyn Relationships) -> Result<(), RelationshipsError> {
-    let tenant: TenantId = TENANT.parse().map_err(|error: InvalidId| RelationshipsError::Invalid(error.to_string()))?;
+pub(crate) async fn relate(relationships: &dyn Relationships, tenant: &str) -> Result<(), RelationshipsError> {
+    let tenant: TenantId = tenant.parse().map_err(|error: InvalidId| RelationshipsError::Invalid(error.to_string()))?;
     let object = |kind: &str, id: &str| ObjectRef::new(kind, &tenant, id);
     let member = object("member", MEMBER);
     if !relationships.read(&member).await?.is_empty() {

@@ -1,5 +1,6 @@
 //! The wiring: the only place that sees both what asks (resolvers, transports) and what answers (adapters).
 
+mod background;
 mod banner;
 mod demo;
 mod keys;
@@ -10,22 +11,21 @@ mod workers;
 use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{Router, serve::ListenerExt};
-use sluice_domain::eligibility::process::{EligibilityProcess, ProcessConfig};
 use sluice_resolvers::{Graph, Limits, Services};
 use sluice_subscriptions::{
     access::Access,
     engine::{Engine, Parts as EngineParts},
-    worker::Worker,
 };
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::demo::Identity;
 pub use self::parts::StartError;
-use self::{keys::KeyringKeys, parts::Parts, watched::Watched, workers::AskPayer};
+pub(crate) use self::parts::{postgres_options, spicedb_options};
+use self::{keys::KeyringKeys, parts::Parts, watched::Watched};
 use crate::{
-    auth::{Issuer, TokenRules},
-    config::{AuthMode, Config},
+    auth::{Issuer, TokenRules, Verifier},
+    config::{AuthMode, Config, Role},
     gate::Gateway,
     health::{self, Health},
     ready::{self, DemoViewer, Ready},
@@ -47,7 +47,8 @@ const DEMO_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 pub struct App {
     config: Config,
     parts: Parts,
-    gate: Arc<Gateway>,
+    /// Absent where this process serves no clients.
+    gate: Option<Arc<Gateway>>,
     issuer: Option<Issuer>,
     tasks: Tasks,
     health: Arc<Health>,
@@ -75,25 +76,18 @@ impl App {
     pub async fn build(config: Config, metrics: Metrics) -> Result<Self, StartError> {
         clear_ready_file(&config).map_err(StartError::ReadyFile)?;
         let parts = Parts::open(&config).await?;
-        let (issuer, verifier) = parts::tokens(&config, parts.directory())?;
+        let (issuer, verifier) = parts::tokens(&config, &config.data_dir)?;
         if config.has_demo_people() {
-            demo::relate(parts.relationships.as_ref()).await.map_err(StartError::Relationships)?;
+            demo::relate(parts.relationships.as_ref(), &config.demo.tenant).await.map_err(StartError::Relationships)?;
         }
         let tasks = Tasks::default();
         let health = Arc::<Health>::default();
-        let relationships = Watched::new(parts.relationships.clone(), "relationships", health.clone());
-        let access = Arc::new(Access::new(Arc::new(relationships), ACCESS_DEADLINE));
-        let engine = start_engine(&parts, access.clone(), health.clone(), &tasks);
-        start_worker(&parts, &config, &tasks);
         tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
-        let services = Services {
-            eligibility: parts.eligibility(),
-            reader: parts.eligibility().reader(),
-            access,
-            engine: engine.clone(),
+        background::start(&parts, &config, &tasks);
+        let gate = match config.server.has(Role::Gateway) {
+            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks)?)),
+            false => None,
         };
-        let graph = Graph::new(services, limits(&config)).map_err(StartError::Schema)?;
-        let gate = Arc::new(Gateway { verifier, graph, engine });
         Ok(Self { config, parts, gate, issuer, tasks, health, metrics })
     }
 
@@ -128,15 +122,16 @@ impl App {
     }
 
     fn router(&self, drain: CancellationToken, connections: TaskTracker) -> Router {
-        transports::tracked_router(self.gate.clone(), self.config.transports.clone(), drain, connections)
-            .merge(health::routes(self.health.clone(), self.metrics.clone()))
+        let health = health::routes(self.health.clone(), self.metrics.clone());
+        let Some(gate) = self.gate.clone() else { return health };
+        transports::tracked_router(gate, self.config.transports.clone(), drain, connections).merge(health)
     }
 
     /// Tells people on the screen, and programs by the ready file.
     fn announce(&self, address: SocketAddr) -> Result<(), RunError> {
         let mut ready = Ready::at(address);
         if let (Some(issuer), true) = (&self.issuer, self.config.has_demo_people()) {
-            ready.viewers = demo_viewers(issuer).map_err(RunError::Demo)?;
+            ready.viewers = demo_viewers(issuer, &self.config.demo.tenant).map_err(RunError::Demo)?;
         }
         banner::print(&ready, &self.config);
         match &self.config.server.ready_file {
@@ -156,34 +151,38 @@ async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) 
     axum::serve(listener, router).with_graceful_shutdown(async move { drain.cancelled().await }).await
 }
 
+/// The way in, with the engine behind it.
+fn gateway(
+    parts: &Parts,
+    config: &Config,
+    verifier: Verifier,
+    health: &Arc<Health>,
+    tasks: &Tasks,
+) -> Result<Gateway, StartError> {
+    let relationships = Watched::new(parts.relationships.clone(), "relationships", health.clone());
+    let access = Arc::new(Access::new(Arc::new(relationships), ACCESS_DEADLINE));
+    let engine = start_engine(parts, access.clone(), health.clone(), tasks);
+    let services = Services {
+        eligibility: parts.eligibility(),
+        reader: parts.eligibility().reader(),
+        access,
+        engine: engine.clone(),
+    };
+    let graph = Graph::new(services, limits(config)).map_err(StartError::Schema)?;
+    Ok(Gateway { verifier, graph, engine })
+}
+
 fn start_engine(parts: &Parts, access: Arc<Access>, health: Arc<Health>, tasks: &Tasks) -> Engine {
     let engine_parts = EngineParts {
         log: parts.log.clone(),
         access,
-        audit: Arc::new(Watched::new(parts.audit.clone(), "audit", health)),
-        keys: Arc::new(KeyringKeys(parts.keyring.clone())),
+        audit: Arc::new(Watched::new(parts.audit(), "audit", health)),
+        keys: Arc::new(KeyringKeys(parts.keyring())),
         audit_deadline: AUDIT_DEADLINE,
     };
     let (engine, shard) = Engine::new(engine_parts, tasks.token());
     tasks.spawn("engine", |_token| shard);
     engine
-}
-
-fn start_worker(parts: &Parts, config: &Config, tasks: &Tasks) {
-    let deadline = Duration::from_secs(config.eligibility.deadline_seconds);
-    let process = EligibilityProcess::new(parts.eligibility(), ProcessConfig { deadline, ..ProcessConfig::default() });
-    let worker = Worker {
-        name: "eligibility",
-        log: parts.log.clone(),
-        checkpoints: parts.checkpoints.clone(),
-        handler: Arc::new(AskPayer(process)),
-        max_in_flight: config.eligibility.max_in_flight,
-    };
-    tasks.spawn("eligibility", |token| async move {
-        if let Err(error) = worker.run(token).await {
-            tracing::error!(%error, "the eligibility worker stops: requested checks may never be answered");
-        }
-    });
 }
 
 fn limits(config: &Config) -> Limits {
@@ -196,9 +195,9 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn demo_viewers(issuer: &Issuer) -> Result<BTreeMap<String, DemoViewer>, String> {
+fn demo_viewers(issuer: &Issuer, tenant: &str) -> Result<BTreeMap<String, DemoViewer>, String> {
     let viewer = |person: crate::cli::DemoPerson| {
-        let identity = Identity::of(person).map_err(|error| error.to_string())?;
+        let identity = Identity::of(person, tenant).map_err(|error| error.to_string())?;
         let token = issuer.issue(&identity.user, &identity.tenant, identity.purpose, DEMO_TTL);
         let token = token.map_err(|error| error.to_string())?;
         let is_member = person == crate::cli::DemoPerson::Member;

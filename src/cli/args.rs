@@ -24,7 +24,8 @@ Examples:
   sluice serve --config sluice.toml           Start with a file; sluice.example.toml lists all keys
   sluice token --as nurse                     A token for the demo nurse, to paste into a client
   sluice schema > schema.graphql              The graph, for a federation router or a code generator
-  sluice audit verify --data-dir .sluice      Is the audit trail whole?";
+  sluice audit verify --data-dir .sluice      Is the audit trail whole?
+  sluice doctor --config sluice.toml          Do the database, the broker and SpiceDB answer as they should?";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -39,6 +40,16 @@ pub enum Command {
     /// Look into the audit trail
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make Sluice's tables in a PostgreSQL database, or bring them up to date
+    #[command(after_help = MIGRATE_HELP)]
+    Migrate(MigrateArgs),
+    /// Make the master key that the keys in PostgreSQL are wrapped with
+    MasterKey {
+        /// The file to make, readable by its owner only; one that is there is left alone
+        file: PathBuf,
+    },
+    /// Look at each configured part: does it answer, in which version, with which rights, and what to do
+    Doctor(Place),
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +75,28 @@ Examples:
 
 It signs with the key in the data directory, and so works where auth.mode is \"embedded\" (the default). Send it as
 `Authorization: Bearer TOKEN`, over a WebSocket as `authorization` in the payload of connection_init.";
+
+const MIGRATE_HELP: &str = "\
+It connects as the owner of the tables, who need not be the role that gateways connect with: name that one with
+--grant-to, and it gets what a gateway needs and no more (no changes to the audit trail, for one). It may run while
+gateways run, and twice.
+
+Examples:
+  sluice migrate --url postgres://owner@db.example.org/sluice --grant-to sluice_gateway
+  SLUICE_MIGRATE_URL=postgres://… sluice migrate";
+
+#[derive(Debug, Clone, Args)]
+pub struct MigrateArgs {
+    /// The database, as a role that may make a schema in it
+    #[arg(long, value_name = "URL", env = "SLUICE_MIGRATE_URL", hide_env_values = true)]
+    pub url: String,
+    /// How many partitions a new log has; it is never changed afterwards
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub partitions: u16,
+    /// The role that gateways connect with
+    #[arg(long, value_name = "ROLE")]
+    pub grant_to: Option<String>,
+}
 
 /// Which installation is meant.
 #[derive(Debug, Clone, Default, Args)]

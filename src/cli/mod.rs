@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 
-pub use args::{AuditCommand, Cli, Command, DemoPerson, Place, ServeArgs, TokenArgs};
+pub use args::{AuditCommand, Cli, Command, DemoPerson, MigrateArgs, Place, ServeArgs, TokenArgs};
 pub use failure::Failure;
-pub use wiring::{audit_verify, build, run, schema, token};
+pub use wiring::{audit_verify, build, doctor, master_key, migrate, run, schema, token};
 
 /// Opens the port.
 ///

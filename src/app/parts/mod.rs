@@ -1,4 +1,7 @@
-//! The embedded parts, opened.
+//! The parts, opened: the embedded ones or a platform's, as the configuration says.
+
+mod embedded;
+mod platform;
 
 use std::{
     path::{Path, PathBuf},
@@ -6,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use sluice_adapters::{
     clearinghouse::{Latency as SimulatedLatency, SimulatedClearinghouse},
-    sqlite::{DataDir, OpenError, SqliteAudit, SqliteJournal, SqliteKeyring, SqliteStore, StoreOptions},
+    postgres::{self, Lease, MasterKeyError},
+    spicedb, sqlite,
 };
 use sluice_domain::{
     eligibility::{commands::EligibilityService, payer::Payer},
@@ -19,19 +22,29 @@ use sluice_domain::{
 use sluice_subscriptions::{
     audit::AuditTrail,
     log::{Checkpoints, EventLog},
-    relationships::{self, Embedded, Relationships, RelationshipsError},
+    relationships::{self, Relationships, RelationshipsError},
 };
 
+pub(crate) use self::platform::{postgres_options, spicedb_options};
+use self::{embedded::Files, platform::Platform};
 use crate::{
     auth::{Issuer, IssuerError, JwksError, Verifier},
-    config::{Clearinghouse, Config, Latency},
+    config::{Clearinghouse, Config, Latency, RelationshipsKind, StoreKind},
 };
 
 /// Why the gateway can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
-    Storage(#[from] OpenError),
+    Storage(#[from] sqlite::OpenError),
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    #[error(transparent)]
+    SpiceDb(#[from] spicedb::OpenError),
+    #[error("the data directory {path} can't be made: {source}", path = .path.display())]
+    DataDir { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Authorization(#[from] relationships::OpenError),
     #[error("the authorization schema does not fit this program: {0}")]
@@ -50,67 +63,85 @@ pub enum StartError {
     ReadyFile(#[source] std::io::Error),
 }
 
-/// All that a gateway works with.
+/// All that a process works with.
 pub(super) struct Parts {
-    store: Arc<SqliteStore>,
-    audit_file: Arc<SqliteAudit>,
-    keyring_file: Arc<SqliteKeyring>,
-    directory: DataDir,
+    storage: Storage,
     payer: Arc<dyn Payer>,
+    /// What gateways read events from.
     pub(super) log: Arc<dyn EventLog>,
-    pub(super) checkpoints: Arc<dyn Checkpoints>,
-    pub(super) audit: Arc<dyn AuditTrail>,
-    pub(super) keyring: Arc<dyn Keyring>,
     pub(super) relationships: Arc<dyn Relationships>,
+}
+
+/// What is durable.
+struct Storage {
+    store: Arc<dyn EventStore>,
+    outbox: Arc<dyn EventLog>,
+    checkpoints: Arc<dyn Checkpoints>,
+    audit: Arc<dyn AuditTrail>,
+    keyring: Arc<dyn Keyring>,
+    place: Place,
+}
+
+/// Where it is.
+enum Place {
+    Files(Files),
+    Platform(Platform),
 }
 
 impl Parts {
     pub(super) async fn open(config: &Config) -> Result<Self, StartError> {
-        let directory = DataDir::open(&config.data_dir)?;
-        let retention = Some(config.log_retention.0);
-        let store =
-            Arc::new(SqliteStore::open(&directory, StoreOptions { retention, ..StoreOptions::default() }).await?);
-        let audit = Arc::new(SqliteAudit::open(&directory, NODE).await?);
-        let keyring = Arc::new(SqliteKeyring::open(&directory).await?);
+        let storage = match config.parts.store {
+            StoreKind::Embedded => embedded::open(config).await?,
+            StoreKind::Postgres => platform::open(config).await?,
+        };
+        let relationships: Arc<dyn Relationships> = match (config.parts.relationships, &storage.place) {
+            (RelationshipsKind::Embedded, Place::Files(files)) => Arc::new(files.relationships().await?),
+            _ => Arc::new(platform::relationships(config).await?),
+        };
         Ok(Self {
             payer: Arc::new(clearinghouse(&config.eligibility.clearinghouse)),
-            log: store.clone(),
-            checkpoints: store.clone(),
-            store,
-            audit: audit.clone(),
-            audit_file: audit,
-            keyring: keyring.clone(),
-            keyring_file: keyring,
-            relationships: Arc::new(relationships(&directory).await?),
-            directory,
+            log: storage.outbox.clone(),
+            relationships,
+            storage,
         })
     }
 
-    pub(super) fn directory(&self) -> &Path {
-        self.directory.path()
+    /// The store as a log: what workers read, and what the relay copies.
+    pub(super) fn outbox(&self) -> Arc<dyn EventLog> {
+        self.storage.outbox.clone()
+    }
+
+    pub(super) fn checkpoints(&self) -> Arc<dyn Checkpoints> {
+        self.storage.checkpoints.clone()
+    }
+
+    pub(super) fn audit(&self) -> Arc<dyn AuditTrail> {
+        self.storage.audit.clone()
+    }
+
+    pub(super) fn keyring(&self) -> Arc<dyn Keyring> {
+        self.storage.keyring.clone()
     }
 
     pub(super) fn eligibility(&self) -> EligibilityService {
-        let store: Arc<dyn EventStore> = self.store.clone();
-        EligibilityService::new(store, self.keyring.clone(), self.payer.clone())
+        EligibilityService::new(self.storage.store.clone(), self.keyring(), self.payer.clone())
     }
 
-    /// Writes what is queued, and closes the files.
+    /// What one process of all that share the parts holds at a time; `None` where this one is alone.
+    pub(super) fn lease(&self, name: &str) -> Option<Lease> {
+        match &self.storage.place {
+            Place::Files(_) => None,
+            Place::Platform(platform) => Some(platform.lease(name)),
+        }
+    }
+
+    /// Writes what is queued, and closes files and connections.
     pub(super) async fn close(&self) {
-        self.store.close().await;
-        self.audit_file.close().await;
-        self.keyring_file.close().await;
+        match &self.storage.place {
+            Place::Files(files) => files.close().await,
+            Place::Platform(platform) => platform.close().await,
+        }
     }
-}
-
-/// The node's name in the audit trail: an embedded gateway is alone.
-const NODE: &str = "embedded";
-
-async fn relationships(directory: &DataDir) -> Result<Embedded, StartError> {
-    let journal = SqliteJournal::open(directory).await?;
-    let embedded = Embedded::open(relationships::SCHEMA, journal, Arc::new(Timestamp::now)).await?;
-    embedded.require("member", relationships::required_permissions()).map_err(StartError::Relationships)?;
-    Ok(embedded)
 }
 
 fn clearinghouse(config: &Clearinghouse) -> SimulatedClearinghouse {

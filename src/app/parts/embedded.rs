@@ -1,0 +1,52 @@
+//! The embedded parts: files in the data directory, for one process.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sluice_adapters::sqlite::{DataDir, SqliteAudit, SqliteJournal, SqliteKeyring, SqliteStore, StoreOptions};
+use sluice_subscriptions::relationships::{self, Embedded};
+
+use super::{Place, StartError, Storage};
+use crate::config::Config;
+
+/// The node's name in the audit trail: an embedded gateway is alone.
+const NODE: &str = "embedded";
+
+pub(super) struct Files {
+    directory: DataDir,
+    store: Arc<SqliteStore>,
+    audit: Arc<SqliteAudit>,
+    keyring: Arc<SqliteKeyring>,
+}
+
+pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
+    let directory = DataDir::open(&config.data_dir)?;
+    let retention = Some(config.log_retention.0);
+    let store = SqliteStore::open(&directory, StoreOptions { retention, ..StoreOptions::default() }).await?;
+    let store = Arc::new(store);
+    let audit = Arc::new(SqliteAudit::open(&directory, config.server.node.as_deref().unwrap_or(NODE)).await?);
+    let keyring = Arc::new(SqliteKeyring::open(&directory).await?);
+    Ok(Storage {
+        store: store.clone(),
+        outbox: store.clone(),
+        checkpoints: store.clone(),
+        audit: audit.clone(),
+        keyring: keyring.clone(),
+        place: Place::Files(Files { directory, store, audit, keyring }),
+    })
+}
+
+impl Files {
+    pub(super) async fn relationships(&self) -> Result<Embedded, StartError> {
+        let journal = SqliteJournal::open(&self.directory).await?;
+        let embedded = Embedded::open(relationships::SCHEMA, journal, Arc::new(Timestamp::now)).await?;
+        embedded.require("member", relationships::required_permissions()).map_err(StartError::Relationships)?;
+        Ok(embedded)
+    }
+
+    pub(super) async fn close(&self) {
+        self.store.close().await;
+        self.audit.close().await;
+        self.keyring.close().await;
+    }
+}
