@@ -5,6 +5,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 mod gate;
+mod doctor;
 pub mod health;
 pub mod ready;
 pub mod shutdown;

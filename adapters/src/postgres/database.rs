@@ -117,6 +117,19 @@ impl Postgres {
         })
     }
 
+    /// What the role may not do, and a gateway must: `INSERT on events`.
+    pub async fn missing_rights(&self) -> Result<Vec<String>, OpenError> {
+        let (tables, rights): (Vec<&str>, Vec<&str>) = migrate::needed_rights().unzip();
+        let query = sqlx::query_scalar(
+            "SELECT privilege || ' on ' || name FROM unnest($1::text[], $2::text[]) AS needed (name, privilege)
+             WHERE NOT coalesce(CASE privilege
+                 WHEN 'DELETE' THEN has_table_privilege(to_regclass('sluice.' || name), privilege)
+                 ELSE has_any_column_privilege(to_regclass('sluice.' || name), privilege) END, false)",
+        );
+        let missing = query.bind(tables).bind(rights).fetch_all(self.pool());
+        self.within(missing).await.map_err(|why| self.failed(why))
+    }
+
     pub(super) fn pool(&self) -> &PgPool {
         &self.inner.pool
     }

@@ -41,6 +41,15 @@ const GRANTS: &[(&str, &str)] = &[
     ("SELECT, INSERT, UPDATE, DELETE", "subscribers"),
 ];
 
+/// Each table with each right that a gateway needs on it, columns aside.
+pub(super) fn needed_rights() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rights = |rights: &'static str| rights.split(", ").filter_map(|right| right.split(' ').next());
+    GRANTS.iter().flat_map(move |(granted, table)| {
+        let known = |right: &&str| matches!(*right, "SELECT" | "INSERT" | "UPDATE" | "DELETE");
+        rights(granted).filter(known).map(move |right| (*table, right))
+    })
+}
+
 /// The schema that this program knows.
 pub(super) const VERSION: i32 = STEPS.len() as i32;
 

@@ -61,6 +61,19 @@ impl SpiceDb {
         Ok(if created { SchemaState::Created } else { SchemaState::Changed(names) })
     }
 
+    /// In which names the server's schema is not ours, comments and order aside; writes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn schema_differences(&self) -> Result<Vec<String>, OpenError> {
+        if self.read_schema().await?.trim().is_empty() {
+            return Ok(vec!["it has none yet".to_owned()]);
+        }
+        let mut ours = self.differences(&self.schema_text).await?;
+        ours.retain(|one| self.schema.knows_type(&one.definition));
+        Ok(ours.into_iter().map(|one| one.name).collect())
+    }
+
     fn may_write(&self, write: bool, differences: &[Difference]) -> Result<(), OpenError> {
         let endpoint = self.client.endpoint.clone();
         let names = |wanted: fn(&Difference) -> bool| {

@@ -1,0 +1,55 @@
+//! `sluice doctor`: of each configured part, whether it answers, in which version, with which rights, and what to do.
+
+mod kafka;
+mod postgres;
+mod report;
+mod spicedb;
+
+use std::fs;
+
+pub use self::report::{Finding, Report};
+use crate::config::{AuthMode, Config, LogKind, RelationshipsKind, StoreKind};
+
+/// Looks at every configured part; changes nothing.
+pub async fn examine(config: &Config) -> Report {
+    let mut report = Report::default();
+    match config.parts.store {
+        StoreKind::Embedded => report.add("Store", embedded(config)),
+        StoreKind::Postgres => postgres::examine(config, &mut report).await,
+    }
+    match config.parts.log {
+        LogKind::Store => report.add("Log", Finding::well("the store itself")),
+        LogKind::Kafka => kafka::examine(config, &mut report).await,
+    }
+    match config.parts.relationships {
+        RelationshipsKind::Embedded => report.add("Relationships", Finding::well("embedded, in the data directory")),
+        RelationshipsKind::SpiceDb => spicedb::examine(config, &mut report).await,
+    }
+    report.add("Tokens", tokens(config));
+    report
+}
+
+fn embedded(config: &Config) -> Finding {
+    let directory = &config.data_dir;
+    match fs::metadata(directory) {
+        Ok(found) if found.is_dir() => Finding::well(format!("embedded, in {}", directory.display())),
+        Ok(_) => Finding::bad(format!("{} is no directory: set `data_dir` to one", directory.display())),
+        Err(_) => Finding::well(format!("embedded; {} will be made at the first start", directory.display())),
+    }
+}
+
+fn tokens(config: &Config) -> Finding {
+    let Some(path) = config.auth.jwks_file.as_ref().filter(|_| config.auth.mode == AuthMode::JwksFile) else {
+        let real = config.parts.store == StoreKind::Postgres;
+        let text = "signed by Sluice itself, with a key in the data directory";
+        return if real {
+            Finding::fair(format!("{text}: for people's tokens set `auth.mode` to \"jwks_file\""))
+        } else {
+            Finding::well(text)
+        };
+    };
+    match fs::read_to_string(path) {
+        Ok(_) => Finding::well(format!("keys of the identity provider in {}", path.display())),
+        Err(error) => Finding::bad(format!("the key set {} can't be read: {error}", path.display())),
+    }
+}

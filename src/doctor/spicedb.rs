@@ -1,0 +1,42 @@
+//! SpiceDB: version and authorization schema.
+
+use sluice_adapters::spicedb::SpiceDb;
+use sluice_subscriptions::relationships::SCHEMA;
+
+use super::{Finding, Report};
+use crate::{app, config::Config};
+
+const PART: &str = "SpiceDB";
+
+pub(super) async fn examine(config: &Config, report: &mut Report) {
+    let spicedb = match SpiceDb::connect(&app::spicedb_options(config), SCHEMA).await {
+        Ok(spicedb) => spicedb,
+        Err(error) => return report.add(PART, Finding::bad(error.to_string())),
+    };
+    match spicedb.version().await {
+        Ok(version) if version.may_keep_expired_grants() => {
+            let text = format!(
+                "version {version}: before 1.57.1 its caches can keep expired grants; upgrade, or switch them off (--dispatch-cache-enabled=false --dispatch-cluster-cache-enabled=false)"
+            );
+            report.add(PART, Finding::fair(text));
+        }
+        Ok(version) => report.add(PART, Finding::well(format!("version {version}"))),
+        Err(error) => report.add(PART, Finding::bad(error.to_string())),
+    }
+    report.add("Schema", schema(config, &spicedb).await);
+}
+
+async fn schema(config: &Config, spicedb: &SpiceDb) -> Finding {
+    let writes = config.spicedb.write_schema;
+    match spicedb.schema_differences().await {
+        Ok(differences) if differences.is_empty() => Finding::well("the authorization schema is this version's"),
+        Ok(differences) if writes => {
+            Finding::well(format!("the next start will write the authorization schema ({})", differences.join(", ")))
+        }
+        Ok(differences) => Finding::bad(format!(
+            "the authorization schema is not this version's ({}): write it with zed, or set `spicedb.write_schema`",
+            differences.join(", ")
+        )),
+        Err(error) => Finding::bad(error.to_string()),
+    }
+}
