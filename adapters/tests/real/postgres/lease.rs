@@ -49,8 +49,12 @@ async fn one_works_and_the_other_takes_over() {
     let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     assert_eq!(sqlx::query_scalar::<_, i64>(kill).fetch_one(&mut killer).await.unwrap(), 1, "one holds it");
-    assert_eq!(next(&mut told).await, "a ends");
-    let taken_by = next(&mut told).await;
+    // The server may give the lock away in the moment before its end is noticed.
+    let mut both = [next(&mut told).await, next(&mut told).await];
+    both.sort_by_key(|what| what.ends_with("works"));
+    let [ended, taken_by] = both;
+    assert_eq!(ended, "a ends");
+    assert!(taken_by.ends_with("works"), "{taken_by}");
     let (active, waiting) = if taken_by == "b works" { (&second, &first) } else { (&first, &second) };
     active.cancel();
     let (ended, began) = (next(&mut told).await, next(&mut told).await);
