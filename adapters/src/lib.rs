@@ -3,6 +3,7 @@
 mod audit_chain;
 pub mod clearinghouse;
 mod failpoint;
+pub mod kafka;
 mod placement;
 pub mod postgres;
 mod record;
@@ -11,3 +12,4 @@ pub mod spicedb;
 pub mod sqlite;
 pub mod stedi;
 mod wrapped_keys;
+mod window;

@@ -8,7 +8,6 @@ mod retention;
 mod rows;
 #[cfg(test)]
 mod tests;
-mod window;
 
 use std::{
     path::Path,
@@ -33,7 +32,6 @@ use self::{
     append::{Appender, Done, Job},
     placement::{load_or_draw, place},
     rows::{EventRow, read_event},
-    window::Window,
 };
 use super::{
     DataDir, OpenError,
@@ -42,6 +40,7 @@ use super::{
     writer::Writer,
 };
 use crate::placement::Placement;
+use crate::window::Window;
 
 const SCHEMA: Schema = Schema { file: "sluice.db", migrations: &[include_str!("../migrations/store/0001_events.sql")] };
 
