@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::demo::Identity;
 pub use self::parts::StartError;
-pub(crate) use self::parts::{postgres_options, spicedb_options};
+pub(crate) use self::parts::{kafka_options, postgres_options, spicedb_options};
 use self::{keys::KeyringKeys, parts::Parts, watched::Watched};
 use crate::{
     auth::{Issuer, TokenRules, Verifier},

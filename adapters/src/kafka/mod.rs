@@ -23,4 +23,4 @@ mod topic;
 
 pub use client::KafkaOptions;
 pub use error::OpenError;
-pub use topic::{TopicOptions, TopicState, ensure_topic};
+pub use topic::{TopicOptions, TopicState, ensure_topic, inspect_topic};

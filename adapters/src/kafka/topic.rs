@@ -57,6 +57,14 @@ pub async fn ensure_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<
     Ok(TopicState { created, differences })
 }
 
+/// How many partitions the topic has; `None` where there is no such topic. Changes nothing.
+///
+/// # Errors
+/// Kafka does not answer within the deadline, or refuses.
+pub async fn inspect_topic(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
+    count_partitions(kafka).await
+}
+
 fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result<(), OpenError> {
     if found == usize::from(wanted) {
         return Ok(());

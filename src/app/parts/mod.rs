@@ -1,6 +1,7 @@
 //! The parts, opened: the embedded ones or a platform's, as the configuration says.
 
 mod embedded;
+mod kafka;
 mod platform;
 
 use std::{
@@ -25,7 +26,10 @@ use sluice_subscriptions::{
     relationships::{self, Relationships, RelationshipsError},
 };
 
-pub(crate) use self::platform::{postgres_options, spicedb_options};
+pub(crate) use self::{
+    kafka::{PropertiesError, kafka_options},
+    platform::{postgres_options, spicedb_options},
+};
 use self::{embedded::Files, platform::Platform};
 use crate::{
     auth::{Issuer, IssuerError, JwksError, Verifier},
@@ -43,6 +47,8 @@ pub enum StartError {
     MasterKey(#[from] MasterKeyError),
     #[error(transparent)]
     SpiceDb(#[from] spicedb::OpenError),
+    #[error(transparent)]
+    KafkaProperties(#[from] PropertiesError),
     #[error("the data directory {path} can't be made: {source}", path = .path.display())]
     DataDir { path: PathBuf, source: std::io::Error },
     #[error(transparent)]

@@ -51,6 +51,13 @@ impl PostgresKeyring {
         Ok(Self { db: db.clone(), master, remembered, _erasures: AbortOnDropHandle::new(following) })
     }
 
+    /// Whether a database's keys are wrapped with this master key; `None` where none is decided on yet. Changes nothing.
+    pub async fn knows(db: &Postgres, master: &MasterKey) -> Result<Option<bool>, OpenError> {
+        let check_value = master.check_value().ok_or_else(|| db.failed(Failed(no_random())))?;
+        let decided = db.within(rows::decided_master(db.pool())).await.map_err(|why| db.failed(why))?;
+        Ok(decided.map(|decided| decided == check_value))
+    }
+
     /// Destroys the key of a member (or team, or organization): no node can read its events any more. After an error call
     /// again: erasing what is erased is fine. What is left of it in the server's files is wrapped; docs/operate.md says when
     /// that goes.

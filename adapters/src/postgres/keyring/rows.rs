@@ -21,6 +21,11 @@ pub(super) async fn master(db: &PgPool, check_value: &[u8]) -> Result<Option<Vec
     sqlx::query_scalar("SELECT check_value FROM sluice.master_key").fetch_optional(db).await
 }
 
+/// The check value of the master key that counts.
+pub(super) async fn decided_master(db: &PgPool) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    sqlx::query_scalar("SELECT check_value FROM sluice.master_key").fetch_optional(db).await
+}
+
 pub(super) async fn tenant(db: &PgPool, tenant: &TenantId) -> Result<Option<Vec<u8>>, sqlx::Error> {
     sqlx::query_scalar("SELECT wrapped FROM sluice.tenant_secrets WHERE tenant = $1")
         .bind(tenant.as_str())
