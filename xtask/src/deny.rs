@@ -52,7 +52,7 @@ fn advisories(program: &PathBuf) -> Tally {
     });
     match fetched {
         Ok(()) => {
-            let result = run("cargo deny check", deny(program).args(["check", "--disable-fetch", "advisories"]));
+            let result = run("cargo deny check", deny(program).args(["--offline", "check", "advisories"]));
             failed(result, "a dependency has a known hole; see above")
         }
         Err(why) => {
