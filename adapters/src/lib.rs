@@ -5,6 +5,8 @@ pub mod clearinghouse;
 mod failpoint;
 mod placement;
 pub mod postgres;
+mod record;
+mod retention;
 pub mod sqlite;
 pub mod stedi;
 mod wrapped_keys;

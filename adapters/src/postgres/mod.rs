@@ -7,12 +7,16 @@ mod audit;
 mod database;
 mod error;
 mod keyring;
+mod lease;
 mod migrate;
+mod store;
 mod subscribers;
 
 pub use audit::{PostgresAudit, PostgresAuditReader};
 pub use database::{Postgres, PostgresOptions, ServerInfo};
 pub use error::OpenError;
 pub use keyring::{MasterKey, MasterKeyError, PostgresKeyring};
+pub use lease::Lease;
 pub use migrate::{Migrate, Migrated, migrate};
+pub use store::{PostgresStore, StoreOptions};
 pub use subscribers::PostgresSubscribers;
