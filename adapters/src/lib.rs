@@ -11,5 +11,5 @@ mod retention;
 pub mod spicedb;
 pub mod sqlite;
 pub mod stedi;
-mod wrapped_keys;
 mod window;
+mod wrapped_keys;

@@ -85,8 +85,7 @@ async fn verify(config: &Config) -> Result<Verified, Failure> {
 /// # Errors
 /// The database can't be reached, or refuses.
 pub async fn migrate(args: &MigrateArgs) -> Result<String, Failure> {
-    let options =
-        postgres::Migrate { url: &args.url, partitions: args.partitions, grant_to: args.grant_to.as_deref() };
+    let options = postgres::Migrate { url: &args.url, partitions: args.partitions, grant_to: args.grant_to.as_deref() };
     let migrated = postgres::migrate(options).await.map_err(failure)?;
     Ok(match migrated.applied.len() {
         0 => format!("The schema is up to date: version {}.", migrated.version),
@@ -103,7 +102,13 @@ pub fn master_key(file: &Path) -> Result<String, Failure> {
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let written = written.and_then(|mut file| writeln!(file, "{}", key.to_base64()).and_then(|()| file.sync_all()));
     written.map_err(|error| {
-        Failure::App(format!("the master key can't be written to {}: {error}; an existing file is never replaced", file.display()).into())
+        Failure::App(
+            format!(
+                "the master key can't be written to {}: {error}; an existing file is never replaced",
+                file.display()
+            )
+            .into(),
+        )
     })?;
     Ok(format!(
         "{} holds a new master key. Keep a copy where the database's backups are not: without it nothing stored can be read.",
@@ -117,7 +122,11 @@ pub fn master_key(file: &Path) -> Result<String, Failure> {
 /// A part is not as it must be; the findings are in the error.
 pub async fn doctor(config: &Config) -> Result<String, Failure> {
     let report = crate::doctor::examine(config).await;
-    if report.is_sound() { Ok(report.to_string()) } else { Err(Failure::App(format!("not all is well\n{report}").into())) }
+    if report.is_sound() {
+        Ok(report.to_string())
+    } else {
+        Err(Failure::App(format!("not all is well\n{report}").into()))
+    }
 }
 
 /// Checks the audit trail; what was found, for a person to read.

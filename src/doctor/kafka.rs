@@ -14,7 +14,9 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
     };
     let topic = &config.kafka.topic;
     match inspect_topic(&options).await {
-        Ok(Some(partitions)) => report.add(PART, Finding::well(format!("the topic {topic} has {partitions} partitions"))),
+        Ok(Some(partitions)) => {
+            report.add(PART, Finding::well(format!("the topic {topic} has {partitions} partitions")))
+        }
         Ok(None) => report.add(PART, Finding::well(format!("the topic {topic} will be made at the first start"))),
         Err(error) => report.add(PART, Finding::bad(error.to_string())),
     }

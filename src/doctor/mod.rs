@@ -7,11 +7,11 @@ mod spicedb;
 
 use std::fs;
 
-pub use self::report::{Finding, Report};
+pub(crate) use self::report::{Finding, Report};
 use crate::config::{AuthMode, Config, LogKind, RelationshipsKind, StoreKind};
 
 /// Looks at every configured part; changes nothing.
-pub async fn examine(config: &Config) -> Report {
+pub(crate) async fn examine(config: &Config) -> Report {
     let mut report = Report::default();
     match config.parts.store {
         StoreKind::Embedded => report.add("Store", embedded(config)),

@@ -20,7 +20,9 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
         Err(error) => report.add(PART, Finding::bad(error.to_string())),
     }
     match db.missing_rights().await {
-        Ok(missing) if missing.is_empty() => report.add(PART, Finding::well("the role has all the rights that it needs")),
+        Ok(missing) if missing.is_empty() => {
+            report.add(PART, Finding::well("the role has all the rights that it needs"))
+        }
         Ok(missing) => {
             let text = format!("the role lacks {}: run `sluice migrate --grant-to` with its name", missing.join(", "));
             report.add(PART, Finding::bad(text));
@@ -42,7 +44,8 @@ fn server(config: &Config, info: &ServerInfo, report: &mut Report) {
         },
     );
     if info.may_rewrite_audit {
-        let text = "the role may change or delete audit records: connect as one that `sluice migrate --grant-to` was given";
+        let text =
+            "the role may change or delete audit records: connect as one that `sluice migrate --grant-to` was given";
         report.add("Audit trail", Finding::fair(text));
     } else {
         report.add("Audit trail", Finding::well("append-only for this role"));
@@ -71,7 +74,9 @@ async fn master_key(config: &Config, db: &Postgres) -> Finding {
     match PostgresKeyring::knows(db, &master).await {
         Ok(Some(true)) => Finding::well(format!("{} is this database's", path.display())),
         Ok(None) => Finding::well(format!("{} will become this database's at the first start", path.display())),
-        Ok(Some(false)) => Finding::bad(format!("{} is another database's master key: find the right one", path.display())),
+        Ok(Some(false)) => {
+            Finding::bad(format!("{} is another database's master key: find the right one", path.display()))
+        }
         Err(error) => Finding::bad(error.to_string()),
     }
 }

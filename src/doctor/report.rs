@@ -2,7 +2,7 @@ use std::fmt;
 
 /// What was found about one part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     mark: Mark,
     text: String,
 }
@@ -16,32 +16,32 @@ enum Mark {
 
 impl Finding {
     /// As it should be.
-    pub fn well(text: impl Into<String>) -> Self {
+    pub(crate) fn well(text: impl Into<String>) -> Self {
         Self { mark: Mark::Well, text: text.into() }
     }
 
     /// It works, and should be mended all the same.
-    pub fn fair(text: impl Into<String>) -> Self {
+    pub(crate) fn fair(text: impl Into<String>) -> Self {
         Self { mark: Mark::Fair, text: text.into() }
     }
 
     /// Sluice can't work with it; the text says what to do.
-    pub fn bad(text: impl Into<String>) -> Self {
+    pub(crate) fn bad(text: impl Into<String>) -> Self {
         Self { mark: Mark::Bad, text: text.into() }
     }
 }
 
 /// All findings, in the order in which they were made.
 #[derive(Debug, Default)]
-pub struct Report(Vec<(&'static str, Finding)>);
+pub(crate) struct Report(Vec<(&'static str, Finding)>);
 
 impl Report {
-    pub fn add(&mut self, part: &'static str, finding: Finding) {
+    pub(crate) fn add(&mut self, part: &'static str, finding: Finding) {
         self.0.push((part, finding));
     }
 
     /// Whether a start would succeed, as far as can be seen.
-    pub fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         self.0.iter().all(|(_, finding)| finding.mark != Mark::Bad)
     }
 }

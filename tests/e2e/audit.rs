@@ -1,6 +1,6 @@
 //! What is seen is in the audit trail first, and the trail can't be altered unnoticed.
 
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     harness::{MEMBER, RICH, WATCH, gateway, question, run},
@@ -27,9 +27,16 @@ async fn verify(home: &Home) -> (bool, String) {
     (output.status.success(), String::from_utf8(words).unwrap())
 }
 
-/// By one who may write to the file, and so can also take away the triggers that make it append-only.
-async fn tamper(home: &Home, statement: &'static str) {
-    let file = SqliteConnectOptions::new().filename(home.path().join("data/audit.db"));
+/// By one who may write to the trail, and so can also take away the triggers that make it append-only.
+async fn tamper(home: &Home, tampering: &Tampering) {
+    match home.database() {
+        Some(database) => in_database(&mut database.connect().await, tampering.postgres).await,
+        None => in_file(home, tampering.sqlite).await,
+    }
+}
+
+async fn in_file(home: &Home, statement: &'static str) {
+    let file = SqliteConnectOptions::new().filename(home.data_dir().join("audit.db"));
     let mut db = SqliteConnection::connect_with(&file).await.unwrap();
     let query = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
     let triggers: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut db).await.unwrap();
@@ -42,6 +49,35 @@ async fn tamper(home: &Home, statement: &'static str) {
     db.close().await.unwrap();
 }
 
+async fn in_database(db: &mut PgConnection, statement: &'static str) {
+    assert!(sqlx::query(statement).execute(&mut *db).await.is_err(), "the triggers refuse it");
+    let disable = "ALTER TABLE sluice.audit_records DISABLE TRIGGER USER";
+    sqlx::query(disable).execute(&mut *db).await.unwrap();
+    let done = sqlx::query(statement).execute(&mut *db).await.unwrap();
+    assert!(done.rows_affected() > 0, "{statement}");
+}
+
+/// One and the same, in two databases.
+struct Tampering {
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const TAMPERINGS: [Tampering; 3] = [
+    Tampering {
+        sqlite: "UPDATE records SET body = replace(body, 'u-nurse', 'u-other') WHERE number = 2",
+        postgres: "UPDATE sluice.audit_records SET body = replace(body, 'u-nurse', 'u-other') WHERE number = 2",
+    },
+    Tampering {
+        sqlite: "DELETE FROM records WHERE number = 2",
+        postgres: "DELETE FROM sluice.audit_records WHERE number = 2",
+    },
+    Tampering {
+        sqlite: "UPDATE records SET hash = zeroblob(32) WHERE number = 1",
+        postgres: "UPDATE sluice.audit_records SET hash = decode(repeat('00', 32), 'hex') WHERE number = 1",
+    },
+];
+
 #[tokio::test]
 async fn a_trail_is_whole_after_a_run() {
     let home = after_a_run().await;
@@ -52,15 +88,11 @@ async fn a_trail_is_whole_after_a_run() {
 
 #[tokio::test]
 async fn a_record_that_was_altered_or_removed_is_found() {
-    for statement in [
-        "UPDATE records SET body = replace(body, 'u-nurse', 'u-other') WHERE number = 2",
-        "DELETE FROM records WHERE number = 2",
-        "UPDATE records SET hash = zeroblob(32) WHERE number = 1",
-    ] {
+    for tampering in &TAMPERINGS {
         let home = after_a_run().await;
-        tamper(&home, statement).await;
+        tamper(&home, tampering).await;
         let (whole, words) = verify(&home).await;
-        assert!(!whole, "{statement} goes unnoticed: {words}");
+        assert!(!whole, "{} goes unnoticed: {words}", tampering.sqlite);
         assert!(words.contains("broken at record"), "{words}");
     }
 }
@@ -69,10 +101,7 @@ async fn a_record_that_was_altered_or_removed_is_found() {
 #[tokio::test]
 async fn no_value_is_in_the_trail() {
     let home = after_a_run().await;
-    let file = SqliteConnectOptions::new().filename(home.path().join("data/audit.db"));
-    let mut db = SqliteConnection::connect_with(&file).await.unwrap();
-    let bodies: Vec<String> = sqlx::query_scalar("SELECT body FROM records").fetch_all(&mut db).await.unwrap();
-    let trail = bodies.concat();
+    let trail = home.audit_bodies().await.concat();
     assert!(trail.contains("u-nurse") && trail.contains(MEMBER), "{trail}");
     for value in ["Oakenshaw", "AETNA12345", "Harbor PPO", "1987-03-09"] {
         assert!(!trail.contains(value), "{value} is in the trail");

@@ -1,10 +1,10 @@
 //! `kill -9` in mid-stream: what was acknowledged stays, and what is streamed comes once and in order.
 #![allow(clippy::unwrap_used, reason = "a test suite")]
 
+mod embedded;
 mod evidence;
 mod publisher;
 mod subscriber;
-mod torn;
 
 use std::os::unix::process::ExitStatusExt;
 

@@ -14,17 +14,6 @@ fn words(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn a_data_directory_has_one_process() {
-    let server = gateway().await;
-    let second = run(&["serve", "--listen", "127.0.0.1:0"], server.home()).await;
-    assert!(!second.status.success());
-    let words = words(&second);
-    assert!(words.contains("another sluice process"), "{words}");
-    assert!(words.contains(server.data_dir().to_str().unwrap()), "it names the directory: {words}");
-    assert_eq!(server.get("/healthz").await.0, 200, "the first one goes on");
-}
-
-#[tokio::test]
 async fn sigterm_sends_clients_away_with_advice() {
     let mut server = gateway().await;
     let mut ws = server.viewer("nurse").connect().await;
@@ -64,4 +53,20 @@ async fn a_key_that_is_not_known_is_refused() {
     let words = words(&ended);
     assert!(words.contains("max_dephts"), "{words}");
     assert!(!home.data_dir().exists(), "nothing was begun");
+}
+
+/// On the real parts a data directory holds nothing that two processes could not share.
+mod embedded {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_data_directory_has_one_process() {
+        let server = gateway().await;
+        let second = run(&["serve", "--listen", "127.0.0.1:0"], server.home()).await;
+        assert!(!second.status.success());
+        let words = words(&second);
+        assert!(words.contains("another sluice process"), "{words}");
+        assert!(words.contains(server.data_dir().to_str().unwrap()), "it names the directory: {words}");
+        assert_eq!(server.get("/healthz").await.0, 200, "the first one goes on");
+    }
 }

@@ -25,7 +25,11 @@ impl Database {
     pub(super) async fn create(name: &str) -> Self {
         let template = TEMPLATE.get_or_init(template).await;
         execute(&format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\"")).await;
-        Self { name: name.to_owned() }
+        let database = Self { name: name.to_owned() };
+        // A copy is a log of its own.
+        let epoch = "UPDATE sluice.log SET epoch = substr(uuid_send(gen_random_uuid()), 1, 8)";
+        sqlx::query(epoch).execute(&mut database.connect().await).await.unwrap();
+        database
     }
 
     /// As the gateways' role.

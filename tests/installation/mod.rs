@@ -3,6 +3,7 @@
 //! `SLUICE_TEST_PROFILE=real` asks for the real parts; `cargo xtask test` sets it, and says where they are.
 
 mod database;
+mod record;
 
 use std::{
     env,

@@ -119,8 +119,7 @@ impl SpiceDb {
     }
 
     async fn differences(&self, wanted: &str) -> Result<Vec<Difference>, OpenError> {
-        let request =
-            DiffSchemaRequest { consistency: wire::fully_consistent(), comparison_schema: wanted.to_owned() };
+        let request = DiffSchemaRequest { consistency: wire::fully_consistent(), comparison_schema: wanted.to_owned() };
         let mut schema = self.client.schema();
         let call = schema.diff_schema(self.client.request(request));
         let told = self.client.within(call).await.map_err(|status| self.refused("compare schemas", &status))?;

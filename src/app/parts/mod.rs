@@ -26,11 +26,11 @@ use sluice_subscriptions::{
     relationships::{self, Relationships, RelationshipsError},
 };
 
+use self::{embedded::Files, platform::Platform};
 pub(crate) use self::{
     kafka::{PropertiesError, kafka_options},
     platform::{postgres_options, spicedb_options},
 };
-use self::{embedded::Files, platform::Platform};
 use crate::{
     auth::{Issuer, IssuerError, JwksError, Verifier},
     config::{Clearinghouse, Config, Latency, RelationshipsKind, StoreKind},

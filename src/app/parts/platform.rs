@@ -59,7 +59,9 @@ pub(super) async fn relationships(config: &Config) -> Result<SpiceDb, StartError
     match spicedb.ensure_schema(config.spicedb.write_schema).await? {
         SchemaState::Same => {}
         SchemaState::Created => tracing::info!("the authorization schema was written to SpiceDB"),
-        SchemaState::Changed(names) => tracing::info!(?names, "the authorization schema in SpiceDB was brought up to date"),
+        SchemaState::Changed(names) => {
+            tracing::info!(?names, "the authorization schema in SpiceDB was brought up to date")
+        }
     }
     Ok(spicedb)
 }

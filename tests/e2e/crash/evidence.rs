@@ -1,9 +1,6 @@
-//! What the files say happened, against what the client was told.
+//! What the store says happened, against what the client was told.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use serde_json::Value;
@@ -11,7 +8,6 @@ use sluice_schema::{
     position::{Cursor, ReadVector, Seq},
     proto::header::Header,
 };
-use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::subscriber::{CHANGED, CHECKS, EVENTS};
 use crate::installation::Home;
@@ -38,8 +34,8 @@ struct Frame {
 
 impl Evidence {
     pub(super) async fn read(home: &Home, start: &Cursor, log: &[String]) -> Self {
-        let (partition, events) = read_log(&mut open(&home.data_dir().join("sluice.db")).await).await;
-        let recorded = read_audit(&mut open(&home.data_dir().join("audit.db")).await).await;
+        let (partition, events) = read_log(home).await;
+        let recorded = read_audit(home).await;
         Self { start: start.vector.clone(), partition, events, frames: frames(log), recorded }
     }
 
@@ -154,27 +150,22 @@ fn subject(header: &Header) -> &str {
     header.subject.as_ref().map_or("", |subject| subject.id.as_str())
 }
 
-pub(super) async fn open(file: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(file).read_only(true);
-    options.connect().await.unwrap()
-}
-
-async fn read_log(db: &mut SqliteConnection) -> (u16, BTreeMap<Seq, Header>) {
-    let rows: Vec<(i64, i64, Vec<u8>)> =
-        sqlx::query_as("SELECT partition, seq, header FROM events ORDER BY place").fetch_all(db).await.unwrap();
-    let partitions: BTreeSet<i64> = rows.iter().map(|(partition, ..)| *partition).collect();
+async fn read_log(home: &Home) -> (u16, BTreeMap<Seq, Header>) {
+    let stored = home.events().await;
+    let partitions: BTreeSet<u16> = stored.iter().map(|(partition, ..)| *partition).collect();
     assert_eq!(partitions.len(), 1, "one member's events are in one partition");
-    let events = rows.iter().map(|(_, seq, header)| (seq.unsigned_abs(), Header::decode(header.as_slice()).unwrap()));
-    (rows[0].0.try_into().unwrap(), events.collect())
+    let events = stored.iter().map(|(_, seq, header)| (*seq, Header::decode(header.as_slice()).unwrap()));
+    (stored[0].0, events.collect())
 }
 
-async fn read_audit(db: &mut SqliteConnection) -> BTreeMap<(String, String), usize> {
-    let rows: Vec<(String, String, i64)> = sqlx::query_as(
-        "SELECT body ->> 'event_id', body ->> 'cursor', count(*) FROM records
-         WHERE body ->> 'action' = 'deliver' GROUP BY 1, 2",
-    )
-    .fetch_all(db)
-    .await
-    .unwrap();
-    rows.into_iter().map(|(event, cursor, times)| ((event, cursor), usize::try_from(times).unwrap())).collect()
+async fn read_audit(home: &Home) -> BTreeMap<(String, String), usize> {
+    let mut recorded = BTreeMap::new();
+    for body in home.audit_bodies().await {
+        let record: Value = serde_json::from_str(&body).expect("a record is JSON");
+        if record["action"] == "deliver" {
+            let text = |name: &str| record[name].as_str().expect("a delivery names its event and cursor").to_owned();
+            *recorded.entry((text("event_id"), text("cursor"))).or_default() += 1;
+        }
+    }
+    recorded
 }

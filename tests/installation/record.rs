@@ -1,0 +1,46 @@
+//! What an installation has on record, read past the server: from its files, or from its database.
+
+use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::Home;
+
+/// An event of the store: partition, seq and the encoded header.
+pub(crate) type Stored = (u16, u64, Vec<u8>);
+
+impl Home {
+    /// Every event, by partition and seq.
+    pub(crate) async fn events(&self) -> Vec<Stored> {
+        let rows: Vec<(i64, i64, Vec<u8>)> = match self.database() {
+            Some(database) => {
+                let query = "SELECT partition::bigint, seq, header FROM sluice.events ORDER BY partition, seq";
+                sqlx::query_as(query).fetch_all(&mut database.connect().await).await.unwrap()
+            }
+            None => {
+                let query = "SELECT partition, seq, header FROM events ORDER BY place";
+                sqlx::query_as(query).fetch_all(&mut self.file("sluice.db").await).await.unwrap()
+            }
+        };
+        let stored = |(partition, seq, header): (i64, i64, Vec<u8>)| {
+            (u16::try_from(partition).unwrap(), seq.unsigned_abs(), header)
+        };
+        rows.into_iter().map(stored).collect()
+    }
+
+    /// Every record of the audit trail, as JSON.
+    pub(crate) async fn audit_bodies(&self) -> Vec<String> {
+        match self.database() {
+            Some(database) => {
+                let query = "SELECT body FROM sluice.audit_records";
+                sqlx::query_scalar(query).fetch_all(&mut database.connect().await).await.unwrap()
+            }
+            None => {
+                let query = "SELECT body FROM records";
+                sqlx::query_scalar(query).fetch_all(&mut self.file("audit.db").await).await.unwrap()
+            }
+        }
+    }
+
+    async fn file(&self, name: &str) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(self.data_dir().join(name)).read_only(true).connect().await.unwrap()
+    }
+}
