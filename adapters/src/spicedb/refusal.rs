@@ -18,7 +18,7 @@ pub(super) fn call(status: &Status) -> RelationshipsError {
 /// fault is none: a no would let a stream go past an event that it owes.
 pub(super) fn item(code: Code, details: &[Any]) -> Option<RelationshipsError> {
     match code {
-        Code::ResourceExhausted if too_deep(details) => None,
+        _ if too_deep(details) => None,
         Code::InvalidArgument | Code::FailedPrecondition => Some(invalid(code)),
         code => Some(RelationshipsError::Unavailable(why(code).to_owned())),
     }

@@ -3,3 +3,4 @@
 
 #[expect(dead_code, reason = "each adapter brings its tests")]
 mod services;
+mod spicedb;
