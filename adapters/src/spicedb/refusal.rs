@@ -37,10 +37,10 @@ fn invalid(code: Code) -> RelationshipsError {
 
 fn why(code: Code) -> &'static str {
     match code {
-        Code::DeadlineExceeded | Code::Cancelled => "no answer in time from SpiceDB",
+        Code::DeadlineExceeded => "no answer in time from SpiceDB",
         Code::Unauthenticated | Code::PermissionDenied => "SpiceDB refuses the preshared key; set the server's",
         Code::ResourceExhausted => "SpiceDB is short of memory or of connections to its datastore",
-        Code::Unavailable => "SpiceDB can't be reached",
+        Code::Unavailable | Code::Cancelled => "SpiceDB can't be reached",
         _ => "SpiceDB or its datastore is at fault; look into SpiceDB's log",
     }
 }

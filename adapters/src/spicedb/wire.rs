@@ -5,9 +5,7 @@ use prost_types::Timestamp as WireTimestamp;
 use sluice_subscriptions::relationships::{Check, ObjectRef, Relationship, Revision, SubjectRef, Update};
 use spicedb_grpc_tonic::v1::{
     self, CheckBulkPermissionsRequestItem, ObjectReference, RelationshipFilter, RelationshipUpdate, SubjectReference,
-    ZedToken,
-    consistency::Requirement,
-    relationship_update::Operation,
+    ZedToken, consistency::Requirement, relationship_update::Operation,
 };
 
 pub(super) fn consistency(requirement: Requirement) -> Option<v1::Consistency> {

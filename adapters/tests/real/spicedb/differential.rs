@@ -99,7 +99,7 @@ fn assert_covered(coverage: &Coverage) {
     }
     for name in random::MEMBER_PERMISSIONS.into_iter().chain(["treats"]) {
         let [no, yes] = coverage[name];
-        assert!(no >= SETS / 20 && yes >= SETS / 20, "{name}: {no} no, {yes} yes");
+        assert!(no >= SETS / 40 && yes >= SETS / 40, "{name}: {no} no, {yes} yes");
     }
     let asked = random::MEMBER_PERMISSIONS;
     assert!(required_permissions().all(|name| asked.contains(&name)), "a permission that Sluice asks about is missing");

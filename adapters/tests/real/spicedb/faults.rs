@@ -152,3 +152,14 @@ async fn a_call_larger_than_a_request_is_answered_at_one_revision() {
     let allowed: Vec<_> = (0..2500).filter(|user| checked.allowed[*user]).collect();
     assert_eq!(allowed, [1777]);
 }
+
+/// SpiceDB closes every connection at an age; here at a fiftieth of a second and not at 30.
+#[tokio::test]
+async fn a_connection_that_is_closed_for_its_age_fails_no_call() {
+    let server = OwnServer::start_with(&["--grpc-max-conn-age", "20ms"]).await;
+    let (spicedb, pair) = (connect(&server, Duration::from_secs(5)).await, Pair::new());
+    for _ in 0..1000 {
+        pair.grant(&spicedb).await;
+        assert!(pair.can(&spicedb).await.unwrap());
+    }
+}

@@ -20,19 +20,25 @@ pub(super) struct OwnServer {
 
 impl OwnServer {
     pub(super) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more flags than a test's server needs.
+    pub(super) async fn start_with(flags: &[&str]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        Self::start_at(port).await
+        Self::start_at(port, flags).await
     }
 
     /// Waits until it answers.
-    async fn start_at(port: u16) -> Self {
+    async fn start_at(port: u16, flags: &[&str]) -> Self {
         let address = format!("127.0.0.1:{port}");
         let process = Command::new(services::spicedb_program())
             .args(["serve", "--datastore-engine", "memory", "--grpc-preshared-key", KEY, "--grpc-addr", &address])
             .args(["--dispatch-cache-enabled=false", "--dispatch-cluster-cache-enabled=false", "--skip-release-check"])
             .args(["--telemetry-endpoint", "", "--metrics-enabled=false"])
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -52,7 +58,7 @@ impl OwnServer {
     /// Kills it and starts another at the same address.
     pub(super) async fn restart(mut self) -> Self {
         self.process.kill().await.unwrap();
-        Self::start_at(self.port).await
+        Self::start_at(self.port, &[]).await
     }
 
     pub(super) async fn kill(mut self) {

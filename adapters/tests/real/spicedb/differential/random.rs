@@ -21,15 +21,10 @@ pub(super) const MEMBER_PERMISSIONS: [&str; 13] = [
     "request_eligibility_check",
 ];
 
-const CONSENTS: [&str; 5] = [
-    "consent_behavioral_health",
-    "consent_substance_use",
-    "consent_hiv",
-    "consent_reproductive",
-    "consent_genetic",
-];
+const CONSENTS: [&str; 5] =
+    ["consent_behavioral_health", "consent_substance_use", "consent_hiv", "consent_reproductive", "consent_genetic"];
 
-const USERS: usize = 4;
+const USERS: usize = 3;
 const OBJECTS: usize = 2;
 
 pub(super) struct Random {
@@ -120,7 +115,14 @@ impl Random {
         self.of(object_type, set, relation, subject, expiring)
     }
 
-    fn of(&mut self, object_type: &str, set: usize, relation: &str, subject: ObjectRef, expiring: usize) -> Relationship {
+    fn of(
+        &mut self,
+        object_type: &str,
+        set: usize,
+        relation: &str,
+        subject: ObjectRef,
+        expiring: usize,
+    ) -> Relationship {
         Relationship {
             resource: self.object(object_type, set),
             relation: relation.into(),

@@ -41,8 +41,7 @@ async fn differ(spicedb: &dyn Relationships, updates: &[Update], check: &Check) 
 
 fn moved_update(tenant: &TenantId, update: &Update) -> Update {
     let one = relationship(update);
-    let subject =
-        SubjectRef { object: moved(tenant, &one.subject.object), relation: one.subject.relation.clone() };
+    let subject = SubjectRef { object: moved(tenant, &one.subject.object), relation: one.subject.relation.clone() };
     let one = Relationship { resource: moved(tenant, &one.resource), subject, ..one.clone() };
     match update {
         Update::Touch(_) => Update::Touch(one),
