@@ -17,14 +17,14 @@ pub(super) const MAX_CHECKS: usize = 1000;
 
 /// What a request's answers must know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum At {
+pub(super) enum Freshness {
     Full,
     AtLeast(Revision),
     /// Just this revision: the rest of a call that is too large for one request.
     Exact(Revision),
 }
 
-impl From<Consistency> for At {
+impl From<Consistency> for Freshness {
     fn from(consistency: Consistency) -> Self {
         match consistency {
             Consistency::Full => Self::Full,
@@ -33,7 +33,7 @@ impl From<Consistency> for At {
     }
 }
 
-impl At {
+impl Freshness {
     /// What serves both, if anything does. Revisions can't be compared here, but full consistency is as fresh as any.
     fn serving(&self, other: &Self) -> Option<Self> {
         match (self, other) {
@@ -56,13 +56,13 @@ pub(super) type Answer = Result<Checked, RelationshipsError>;
 
 /// One caller's checks, at most [`MAX_CHECKS`].
 pub(super) struct Job {
-    pub(super) at: At,
+    pub(super) at: Freshness,
     pub(super) checks: Vec<Check>,
     pub(super) reply: oneshot::Sender<Answer>,
 }
 
 pub(super) struct Batch {
-    at: At,
+    at: Freshness,
     checks: usize,
     jobs: Vec<Job>,
 }

@@ -6,7 +6,7 @@ use sluice_subscriptions::relationships::Check;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
-    batch::{Answer, At, Batch, Job, MAX_CHECKS},
+    batch::{Answer, Batch, Freshness, Job, MAX_CHECKS},
     client::Client,
     refusal,
 };
@@ -30,13 +30,13 @@ impl Checker {
 
     /// The answers of one caller, all at one revision. A larger call takes several requests: the first one's revision is
     /// that of the others.
-    pub(super) async fn check(&self, at: At, checks: &[Check]) -> Answer {
+    pub(super) async fn check(&self, at: Freshness, checks: &[Check]) -> Answer {
         let mut parts = checks.chunks(MAX_CHECKS);
         let first = self.submit(at, parts.next().unwrap_or_default()).await;
         let mut checked = answer(first).await?;
         let mut rest = Vec::new();
         for part in parts {
-            rest.push(self.submit(At::Exact(checked.revision.clone()), part).await);
+            rest.push(self.submit(Freshness::Exact(checked.revision.clone()), part).await);
         }
         for part in rest {
             checked.allowed.extend(answer(part).await?.allowed);
@@ -44,7 +44,7 @@ impl Checker {
         Ok(checked)
     }
 
-    async fn submit(&self, at: At, checks: &[Check]) -> oneshot::Receiver<Answer> {
+    async fn submit(&self, at: Freshness, checks: &[Check]) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
         // When the task is gone the reply is dropped, which is the answer.
         let _ = self.queue.send(Job { at, checks: checks.to_vec(), reply }).await;
@@ -89,8 +89,7 @@ async fn dispatch(client: Client, mut jobs: mpsc::Receiver<Job>, max_in_flight: 
 
 async fn send(client: &Client, batch: Batch) {
     let (request, waiting) = batch.into_request();
-    let mut permissions = client.permissions();
-    let call = permissions.check_bulk_permissions(client.request(request.clone()));
-    let result = client.within(call).await.map(tonic::Response::into_inner);
+    let call = || async { client.permissions().check_bulk_permissions(client.request(request.clone())).await };
+    let result = client.call(call).await.map(tonic::Response::into_inner);
     waiting.answer(&request, result);
 }

@@ -1,6 +1,6 @@
 //! The connection: one HTTP/2 channel, which connects again by itself.
 
-use std::{fs, path::Path, time::Duration};
+use std::{error::Error, fs, path::Path, time::Duration};
 
 use spicedb_grpc_tonic::v1::{
     permissions_service_client::PermissionsServiceClient, schema_service_client::SchemaServiceClient,
@@ -81,11 +81,32 @@ impl Client {
         request
     }
 
-    /// The answer, or `DeadlineExceeded`.
-    pub(super) async fn within<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-        let late = |_| Err(Status::deadline_exceeded("no answer in time"));
-        tokio::time::timeout(self.deadline, call).await.unwrap_or_else(late)
+    /// The answer, or `DeadlineExceeded`. A call that was never sent is made again, once: SpiceDB closes each connection
+    /// when it is 30 s old (`--grpc-max-conn-age`), and what meets it just then is handed back.
+    pub(super) async fn call<T, F>(&self, call: impl Fn() -> F) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let answer = tokio::time::timeout(self.deadline, async {
+            match call().await {
+                Err(status) if was_never_sent(&status) => call().await,
+                answer => answer,
+            }
+        });
+        answer.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
     }
+}
+
+/// Hyper tells so of a request that was still in its queue when the connection ended.
+fn was_never_sent(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_canceled();
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn secured(endpoint: Endpoint, ca_file: Option<&Path>) -> Result<Endpoint, OpenError> {

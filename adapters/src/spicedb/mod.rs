@@ -11,8 +11,6 @@ mod error;
 mod options;
 mod refusal;
 mod schema;
-#[cfg(test)]
-mod tests;
 mod version;
 mod wire;
 
@@ -34,8 +32,8 @@ const MAX_UPDATES: usize = 1000;
 
 /// [`Relationships`] in SpiceDB.
 ///
-/// Expirations are measured by the clock of SpiceDB's datastore, in microseconds. A call that fails is not tried again;
-/// the connection is made anew with the next one.
+/// Expirations are measured by the clock of SpiceDB's datastore, in microseconds. A call that was sent and failed is not
+/// tried again; the connection is made anew with the next one.
 pub struct SpiceDb {
     client: Client,
     checker: Checker,
@@ -62,9 +60,8 @@ impl SpiceDb {
 
     /// The last revision.
     async fn head(&self) -> Result<Revision, RelationshipsError> {
-        let mut schema = self.client.schema();
-        let call = schema.read_schema(self.client.request(ReadSchemaRequest {}));
-        let read = self.client.within(call).await.map_err(|status| refusal::call(&status))?;
+        let call = || async { self.client.schema().read_schema(self.client.request(ReadSchemaRequest {})).await };
+        let read = self.client.call(call).await.map_err(|status| refusal::call(&status))?;
         told(wire::revision(read.into_inner().read_at))
     }
 
@@ -109,15 +106,15 @@ impl Relationships for SpiceDb {
         }
         let updates = updates.iter().map(wire::update).collect();
         let request = WriteRelationshipsRequest { updates, ..WriteRelationshipsRequest::default() };
-        let mut permissions = self.client.permissions();
-        let call = permissions.write_relationships(self.client.request(request));
-        let written = self.client.within(call).await.map_err(|status| refusal::call(&status))?;
+        let call =
+            || async { self.client.permissions().write_relationships(self.client.request(request.clone())).await };
+        let written = self.client.call(call).await.map_err(|status| refusal::call(&status))?;
         told(wire::revision(written.into_inner().written_at))
     }
 
     async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
         validate::object(&self.schema, resource)?;
-        let read = self.client.within(self.read_all(resource)).await;
+        let read = self.client.call(|| self.read_all(resource)).await;
         read.map_err(|status| refusal::call(&status))
     }
 }

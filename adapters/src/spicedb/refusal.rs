@@ -18,7 +18,7 @@ pub(super) fn call(status: &Status) -> RelationshipsError {
 /// fault is none: a no would let a stream go past an event that it owes.
 pub(super) fn item(code: Code, details: &[Any]) -> Option<RelationshipsError> {
     match code {
-        Code::ResourceExhausted if too_deep(details) => None,
+        _ if too_deep(details) => None,
         Code::InvalidArgument | Code::FailedPrecondition => Some(invalid(code)),
         code => Some(RelationshipsError::Unavailable(why(code).to_owned())),
     }
@@ -37,10 +37,10 @@ fn invalid(code: Code) -> RelationshipsError {
 
 fn why(code: Code) -> &'static str {
     match code {
-        Code::DeadlineExceeded | Code::Cancelled => "no answer in time from SpiceDB",
+        Code::DeadlineExceeded => "no answer in time from SpiceDB",
         Code::Unauthenticated | Code::PermissionDenied => "SpiceDB refuses the preshared key; set the server's",
         Code::ResourceExhausted => "SpiceDB is short of memory or of connections to its datastore",
-        Code::Unavailable => "SpiceDB can't be reached",
+        Code::Unavailable | Code::Cancelled => "SpiceDB can't be reached",
         _ => "SpiceDB or its datastore is at fault; look into SpiceDB's log",
     }
 }

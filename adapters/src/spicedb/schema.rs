@@ -102,9 +102,8 @@ impl SpiceDb {
 
     /// The server's schema; empty where it has none.
     pub(super) async fn read_schema(&self) -> Result<String, OpenError> {
-        let mut schema = self.client.schema();
-        let read = self.client.within(schema.read_schema(self.client.request(ReadSchemaRequest {}))).await;
-        match read {
+        let call = || async { self.client.schema().read_schema(self.client.request(ReadSchemaRequest {})).await };
+        match self.client.call(call).await {
             Ok(read) => Ok(read.into_inner().schema_text),
             Err(status) if status.code() == Code::NotFound => Ok(String::new()),
             Err(status) => Err(self.refused("tell its schema", &status)),
@@ -112,17 +111,16 @@ impl SpiceDb {
     }
 
     async fn write_schema(&self, text: String) -> Result<(), OpenError> {
-        let mut schema = self.client.schema();
-        let call = schema.write_schema(self.client.request(WriteSchemaRequest { schema: text }));
-        self.client.within(call).await.map_err(|status| self.refused("write the schema", &status))?;
+        let request = WriteSchemaRequest { schema: text };
+        let call = || async { self.client.schema().write_schema(self.client.request(request.clone())).await };
+        self.client.call(call).await.map_err(|status| self.refused("write the schema", &status))?;
         Ok(())
     }
 
     async fn differences(&self, wanted: &str) -> Result<Vec<Difference>, OpenError> {
         let request = DiffSchemaRequest { consistency: wire::fully_consistent(), comparison_schema: wanted.to_owned() };
-        let mut schema = self.client.schema();
-        let call = schema.diff_schema(self.client.request(request));
-        let told = self.client.within(call).await.map_err(|status| self.refused("compare schemas", &status))?;
+        let call = || async { self.client.schema().diff_schema(self.client.request(request.clone())).await };
+        let told = self.client.call(call).await.map_err(|status| self.refused("compare schemas", &status))?;
         Ok(told.into_inner().diffs.into_iter().filter_map(|one| one.diff).filter_map(difference).collect())
     }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use spicedb_grpc_tonic::v1::ReadSchemaRequest;
-use tonic::{Code, Request, metadata::MetadataMap};
+use tonic::{
+    Code,
+    metadata::{MetadataMap, MetadataValue},
+};
 
 use super::{OpenError, SpiceDb, error};
 
@@ -52,10 +55,12 @@ impl SpiceDb {
     /// # Errors
     /// It can't be asked.
     pub async fn version(&self) -> Result<Version, OpenError> {
-        let mut request: Request<_> = self.client.request(ReadSchemaRequest {});
-        request.metadata_mut().insert(ASK, tonic::metadata::MetadataValue::from_static("1"));
-        let mut schema = self.client.schema();
-        match self.client.within(schema.read_schema(request)).await {
+        let call = || async {
+            let mut request = self.client.request(ReadSchemaRequest {});
+            request.metadata_mut().insert(ASK, MetadataValue::from_static("1"));
+            self.client.schema().read_schema(request).await
+        };
+        match self.client.call(call).await {
             Ok(answer) => Ok(Version::read(answer.metadata())),
             // It holds no schema yet.
             Err(status) if status.code() == Code::NotFound => Ok(Version::read(status.metadata())),

@@ -5,3 +5,4 @@ mod postgres;
 #[expect(dead_code, reason = "each adapter brings its tests")]
 mod services;
 mod shared_state;
+mod spicedb;

@@ -22,6 +22,11 @@ pub(crate) fn spicedb() -> (String, String) {
     (required("SLUICE_TEST_SPICEDB"), required("SLUICE_TEST_SPICEDB_KEY"))
 }
 
+/// The `spicedb` program, for tests that stop and kill one of their own.
+pub(crate) fn spicedb_program() -> String {
+    required("SLUICE_TEST_SPICEDB_PROGRAM")
+}
+
 fn required(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these tests with `cargo xtask test`"))
 }
