@@ -17,10 +17,12 @@ pub(crate) mod client;
 pub(crate) mod error;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod record;
+mod relay;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod seek;
 mod topic;
 
 pub use client::KafkaOptions;
 pub use error::OpenError;
+pub use relay::{Relay, RelayError};
 pub use topic::{TopicOptions, TopicState, ensure_topic, inspect_topic};
