@@ -1,5 +1,6 @@
 //! The outside.
 
 pub mod clearinghouse;
+pub mod kafka;
 pub mod sqlite;
 pub mod stedi;
