@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod error;
+pub mod foreign;
 
 pub use client::KafkaOptions;
 pub use error::OpenError;
