@@ -106,8 +106,8 @@ impl KafkaOptions {
     fn check(&self) -> Result<(), OpenError> {
         for property in self.properties.keys() {
             let of_the_connection =
-                |allowed: &&str| property == *allowed || allowed.ends_with('.') && property.starts_with(*allowed);
-            if !OF_THE_CONNECTION.iter().any(of_the_connection) {
+                |allowed: &str| property == allowed || allowed.ends_with('.') && property.starts_with(allowed);
+            if !OF_THE_CONNECTION.iter().any(|allowed| of_the_connection(allowed)) {
                 return Err(OpenError::NotOfTheConnection { property: property.clone() });
             }
         }
