@@ -1,8 +1,27 @@
 //! Apache Kafka: the relay that copies the store to a topic, and the log that gateways read from it.
+//!
+//! # Format of a record
+//!
+//! - partition: that of the event's position, named explicitly;
+//! - key: HMAC-SHA-256 under the installation's key of tenant, routing key's kind (4 bytes, big-endian) and id, each behind
+//!   its length (8, big-endian), cut to 16 bytes;
+//! - value: the sealed payload;
+//! - headers: `sluice-epoch`, `sluice-seq`, `sluice-version` (8 bytes each, big-endian) and `sluice-header`, the event's
+//!   `shared.events.v1.Header` in protobuf;
+//! - timestamp: the header's `published_at`.
+//!
+//! No PHI is in the clear. A partition holds its events in the order of their seqs; a relay that starts again repeats some.
 
+#[allow(dead_code, reason = "the relay and the log use it")]
 pub(crate) mod client;
 pub(crate) mod error;
 pub mod foreign;
+#[allow(dead_code, reason = "the relay and the log use it")]
+mod record;
+#[allow(dead_code, reason = "the relay and the log use it")]
+mod seek;
+mod topic;
 
 pub use client::KafkaOptions;
 pub use error::OpenError;
+pub use topic::{TopicOptions, TopicState, ensure_topic};

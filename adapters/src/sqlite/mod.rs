@@ -5,7 +5,6 @@ mod audit;
 mod data_dir;
 mod database;
 mod error;
-mod failpoint;
 mod keyring;
 mod relationships;
 mod store;

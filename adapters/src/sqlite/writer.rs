@@ -6,7 +6,8 @@ use std::future::Future;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{DataDir, failpoint, wal::Wal};
+use super::{DataDir, wal::Wal};
+use crate::failpoint;
 
 /// The most jobs in one transaction.
 const MAX_JOBS: usize = 256;

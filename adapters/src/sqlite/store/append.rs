@@ -14,7 +14,7 @@ use sluice_schema::{
 use sqlx::SqliteConnection;
 
 use super::{Shared, checkpoints, placement::place};
-use crate::sqlite::{failpoint, writer::Work};
+use crate::{failpoint, sqlite::writer::Work};
 
 pub(super) enum Job {
     Append(Append),

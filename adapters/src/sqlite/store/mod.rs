@@ -8,7 +8,6 @@ mod retention;
 mod rows;
 #[cfg(test)]
 mod tests;
-mod window;
 
 use std::{
     path::Path,
@@ -31,9 +30,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{
     append::{Appender, Done, Job},
-    placement::{Placement, place},
+    placement::{load_or_draw, place},
     rows::{EventRow, read_event},
-    window::Window,
 };
 use super::{
     DataDir, OpenError,
@@ -41,6 +39,8 @@ use super::{
     wal::Wal,
     writer::Writer,
 };
+use crate::placement::Placement;
+use crate::window::Window;
 
 const SCHEMA: Schema = Schema { file: "sluice.db", migrations: &[include_str!("../migrations/store/0001_events.sql")] };
 
@@ -125,7 +125,7 @@ impl SqliteStore {
     pub async fn open(directory: &DataDir, options: StoreOptions) -> Result<Self, OpenError> {
         let path = directory.private_file(SCHEMA.file)?;
         let mut db = database::open(&path, SCHEMA).await?;
-        let placement = Placement::load_or_draw(&mut db, &path, options.partitions.max(2)).await?;
+        let placement = load_or_draw(&mut db, &path, options.partitions.max(2)).await?;
         let (heads, last_published) = read_heads(&mut db, placement.partitions).await.map_err(database_error(&path))?;
         let shared = Arc::new(Shared {
             window: Mutex::new(Window::new(placement.partitions, options.window_events, options.window_bytes)),

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 /// Passes a point. A pause blocks the thread that it happens on, so that thread is one of its own: neither another task
 /// nor the end of the runtime waits for it.
-pub(super) async fn pass(name: &'static str) {
+pub(crate) async fn pass(name: &'static str) {
     if !fail::has_failpoints() {
         return;
     }

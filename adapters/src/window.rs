@@ -8,7 +8,7 @@ use sluice_schema::{
 };
 
 /// A dense run of events up to the head, for each partition.
-pub(super) struct Window {
+pub(crate) struct Window {
     partitions: Vec<Recent>,
     max_events: usize,
     max_bytes: usize,
@@ -22,13 +22,13 @@ struct Recent {
 
 impl Window {
     /// Bounds are for each partition.
-    pub(super) fn new(partitions: Partition, max_events: usize, max_bytes: usize) -> Self {
+    pub(crate) fn new(partitions: Partition, max_events: usize, max_bytes: usize) -> Self {
         let partitions = (0..partitions).map(|_| Recent::default()).collect();
         Self { partitions, max_events, max_bytes }
     }
 
     /// Takes the event behind the partition's last one.
-    pub(super) fn push(&mut self, event: Arc<RecordedEvent>) {
+    pub(crate) fn push(&mut self, event: Arc<RecordedEvent>) {
         let Some(recent) = self.partitions.get_mut(usize::from(event.position.partition)) else { return };
         recent.bytes += size(&event);
         recent.events.push_back(event);
@@ -39,7 +39,7 @@ impl Window {
     }
 
     /// Up to `limit` events above `after`; `None` where the next one is not (or no longer) in here.
-    pub(super) fn read(&self, partition: Partition, after: Seq, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
+    pub(crate) fn read(&self, partition: Partition, after: Seq, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
         let events = &self.partitions.get(usize::from(partition))?.events;
         let first = events.front()?.position.seq;
         let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;

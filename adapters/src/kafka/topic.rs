@@ -1,0 +1,159 @@
+//! The topic: made where it is absent, compared where it is there.
+
+use std::{cmp, time::Duration};
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    types::RDKafkaErrorCode as Code,
+};
+use tokio::task::spawn_blocking;
+
+use super::{
+    client::{KafkaOptions, Reports},
+    error::{OpenError, of_code, sentence},
+};
+
+/// The largest record: the relay sends none that is larger, and the topic takes each that it sends.
+pub(super) const MAX_RECORD_BYTES: usize = 8 << 20;
+
+/// How a topic is made.
+#[derive(Debug, Clone)]
+pub struct TopicOptions {
+    /// As many as the store has.
+    pub partitions: u16,
+    /// Copies of each partition; 3 where there are that many brokers, so that one may be away.
+    pub replication: i16,
+    /// How long events can be read back.
+    pub retention: Duration,
+}
+
+/// What [`ensure_topic`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicState {
+    pub created: bool,
+    /// Settings that are not as [`TopicOptions`] has them, a sentence each: whoever keeps the cluster may have reasons.
+    pub differences: Vec<String>,
+}
+
+/// Makes the topic where it is absent, and compares it otherwise.
+///
+/// # Errors
+/// Kafka does not answer within the deadline or refuses, the topic has another number of partitions, or it is compacted.
+pub async fn ensure_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<TopicState, OpenError> {
+    let admin: AdminClient<Reports> =
+        kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
+    let created = match count_partitions(kafka).await? {
+        None => create(kafka, topic, &admin).await?,
+        Some(found) => {
+            compare_partitions(kafka, found, topic.partitions)?;
+            false
+        }
+    };
+    let differences = if created { Vec::new() } else { compare(kafka, topic, &admin).await? };
+    // Its end waits for threads of its own.
+    spawn_blocking(move || drop(admin));
+    Ok(TopicState { created, differences })
+}
+
+fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result<(), OpenError> {
+    if found == usize::from(wanted) {
+        return Ok(());
+    }
+    Err(OpenError::Partitions { topic: kafka.topic.clone(), found, wanted })
+}
+
+/// How many partitions the topic has; `None` where there is no such topic.
+async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
+    let options = kafka.clone();
+    let ask = move || {
+        let client: BaseConsumer<Reports> =
+            options.admin()?.create_with_context(Reports::of("admin")).map_err(|error| options.refused(&error))?;
+        let metadata =
+            client.fetch_metadata(Some(&options.topic), options.deadline).map_err(|error| options.refused(&error))?;
+        let found = metadata.topics().iter().find(|topic| topic.name() == options.topic);
+        match found.map(|topic| (topic.error().map(Code::from), topic.partitions().len())) {
+            None | Some((Some(Code::UnknownTopic | Code::UnknownTopicOrPartition), _)) => Ok(None),
+            Some((Some(code), _)) => Err(OpenError::Topic { topic: options.topic.clone(), why: of_code(code) }),
+            Some((None, count)) => Ok(Some(count)),
+        }
+    };
+    spawn_blocking(ask).await.unwrap_or_else(|_| Err(kafka.refused(&KafkaError::Canceled)))
+}
+
+/// `false` where another process was first.
+async fn create(kafka: &KafkaOptions, topic: &TopicOptions, admin: &AdminClient<Reports>) -> Result<bool, OpenError> {
+    let settings = settings(topic);
+    let new = NewTopic::new(&kafka.topic, topic.partitions.into(), TopicReplication::Fixed(topic.replication.into()));
+    let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
+    let answers = admin.create_topics([&new], &within(kafka)).await.map_err(|error| kafka.refused(&error))?;
+    match answers.into_iter().next() {
+        Some(Ok(_)) => Ok(true),
+        Some(Err((_, Code::TopicAlreadyExists))) => {
+            compare_partitions(kafka, count_partitions(kafka).await?.unwrap_or(0), topic.partitions)?;
+            Ok(false)
+        }
+        Some(Err((_, Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))) | None => {
+            Err(OpenError::NoTopic { topic: kafka.topic.clone() })
+        }
+        Some(Err((_, code))) => Err(OpenError::Topic { topic: kafka.topic.clone(), why: of_code(code) }),
+    }
+}
+
+fn settings(topic: &TopicOptions) -> Vec<(&'static str, String)> {
+    vec![
+        ("cleanup.policy", "delete".to_owned()),
+        ("retention.ms", topic.retention.as_millis().to_string()),
+        ("min.insync.replicas", cmp::min(2, topic.replication).to_string()),
+        ("message.timestamp.type", "CreateTime".to_owned()),
+        ("max.message.bytes", MAX_RECORD_BYTES.to_string()),
+        // An old leader that comes back must not take acknowledged events away.
+        ("unclean.leader.election.enable", "false".to_owned()),
+    ]
+}
+
+async fn compare(
+    kafka: &KafkaOptions,
+    topic: &TopicOptions,
+    admin: &AdminClient<Reports>,
+) -> Result<Vec<String>, OpenError> {
+    let resource = ResourceSpecifier::Topic(&kafka.topic);
+    let described = admin.describe_configs([&resource], &within(kafka)).await.map_err(|error| kafka.refused(&error))?;
+    let found: ConfigResource = match described.into_iter().next() {
+        Some(Ok(found)) => found,
+        // The right to see them may not be ours; then they are the cluster's keepers' to check.
+        _ => {
+            return Ok(vec![format!(
+                "the settings of the topic {} can't be seen: grant DESCRIBE_CONFIGS",
+                kafka.topic
+            )]);
+        }
+    };
+    let mut differences = Vec::new();
+    for (name, wanted) in settings(topic) {
+        let Some(value) = found.get(name).and_then(|entry| entry.value.clone()).filter(|value| *value != wanted) else {
+            continue;
+        };
+        if name == "cleanup.policy" && value.contains("compact") {
+            let topic = kafka.topic.clone();
+            return Err(OpenError::TopicSetting { topic, setting: name, found: value, wanted: "delete" });
+        }
+        differences.push(format!("the topic {} has {name}={value} instead of {wanted}", kafka.topic));
+    }
+    Ok(differences)
+}
+
+fn within(kafka: &KafkaOptions) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(kafka.deadline)).operation_timeout(Some(kafka.deadline))
+}
+
+impl KafkaOptions {
+    /// What to tell of an error while opening.
+    pub(super) fn refused(&self, error: &KafkaError) -> OpenError {
+        match error {
+            KafkaError::ClientConfig(_, _, property, _) => OpenError::Settings { property: property.clone() },
+            error => OpenError::Unreachable { brokers: self.brokers.clone(), why: sentence(error) },
+        }
+    }
+}
