@@ -5,6 +5,8 @@ mod failpoint;
 pub mod kafka;
 mod placement;
 pub mod postgres;
+mod record;
+mod retention;
 pub mod sqlite;
 pub mod stedi;
 mod window;

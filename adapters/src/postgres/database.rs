@@ -4,7 +4,7 @@ use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::timeout;
 
@@ -74,6 +74,9 @@ pub struct ServerInfo {
 }
 
 impl Postgres {
+    /// How much longer than the server's own limits we wait for its answer.
+    pub(super) const GRACE: Duration = Duration::from_millis(500);
+
     /// Connects, and refuses a database whose schema is not this program's.
     pub async fn connect(options: &PostgresOptions) -> Result<Self, OpenError> {
         let connect = session(parse(&options.url)?, options.deadline);
@@ -137,9 +140,22 @@ impl Postgres {
         self.within(PgConnection::connect_with(options)).await
     }
 
+    /// A connection of its own whose end is noticed at once; it is not made anew behind the caller's back.
+    pub(super) async fn listener(&self, options: PgConnectOptions) -> Result<PgListener, Failed> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(self.inner.deadline)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connect_lazy_with(options);
+        let mut listener = self.within(PgListener::connect_with(&pool)).await?;
+        listener.eager_reconnect(false);
+        Ok(listener)
+    }
+
     /// Runs a step under the deadline. The server's own limits are as long, so that it answers with a reason where it can.
     pub(super) async fn within<T>(&self, step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failed> {
-        match timeout(self.inner.deadline + GRACE, step).await {
+        match timeout(self.inner.deadline + Self::GRACE, step).await {
             Ok(result) => result.map_err(Failed::from),
             Err(_) => Err(Failed("PostgreSQL did not answer in time".into())),
         }
@@ -152,7 +168,7 @@ impl Postgres {
     async fn check_schema(&self) -> Result<(), OpenError> {
         let at = || self.inner.at.clone();
         let query = sqlx::query_scalar("SELECT max(version) FROM sluice.schema_version").fetch_one(self.pool());
-        let Ok(answer) = timeout(self.inner.deadline + GRACE, query).await else {
+        let Ok(answer) = timeout(self.inner.deadline + Self::GRACE, query).await else {
             return Err(self.failed(Failed("it did not answer in time".into())));
         };
         match answer {
@@ -165,9 +181,6 @@ impl Postgres {
         }
     }
 }
-
-/// How much longer than the server's own limits we wait for its answer.
-const GRACE: Duration = Duration::from_millis(500);
 
 pub(super) fn parse(url: &str) -> Result<PgConnectOptions, OpenError> {
     PgConnectOptions::from_str(url).map_err(|_| OpenError::Url)

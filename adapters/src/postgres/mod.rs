@@ -5,8 +5,12 @@
 
 mod database;
 mod error;
+mod lease;
 mod migrate;
+mod store;
 
 pub use database::{Postgres, PostgresOptions, ServerInfo};
 pub use error::OpenError;
+pub use lease::Lease;
 pub use migrate::{Migrate, Migrated, migrate};
+pub use store::{PostgresStore, StoreOptions};

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use prost::Message;
-use prost_types::Timestamp as ProtoTimestamp;
 use sluice_domain::store::{Append, AppendError, Appended, Idempotency};
 use sluice_schema::{
     event::{NewEvent, RecordedEvent},
     position::{Epoch, Partition, Position, ReadVector},
-    proto::header::RoutingKey,
 };
 use sqlx::SqliteConnection;
 
 use super::{Shared, checkpoints, placement::place};
-use crate::{failpoint, sqlite::writer::Work};
+use crate::{
+    failpoint,
+    record::{MISFORMED, common_routing_key, record},
+    sqlite::writer::Work,
+};
 
 pub(super) enum Job {
     Append(Append),
@@ -116,18 +118,7 @@ impl Appender {
     /// The events with their places, behind the tentative head.
     fn record(&mut self, append: &Append, partition: Partition) -> Vec<Arc<RecordedEvent>> {
         self.last_published = self.last_published.max(Timestamp::now().as_millisecond());
-        let published_at = proto_time(self.last_published);
-        let seqs = self.heads.get(partition) + 1..;
-        let versions = append.expected_version + 1..;
-        let events = append.events.iter().zip(seqs.zip(versions));
-        events
-            .map(|(event, (seq, version))| {
-                let mut header = event.header.clone();
-                header.published_at = Some(published_at);
-                let position = self.shared.placement.position(partition, seq);
-                Arc::new(RecordedEvent { position, version, header, payload: event.payload.clone() })
-            })
-            .collect()
+        record(append, &self.shared.placement, partition, self.heads.get(partition), self.last_published)
     }
 
     fn accept(&mut self, events: Vec<Arc<RecordedEvent>>) -> Appended {
@@ -136,17 +127,6 @@ impl Appender {
         self.fresh.extend(events);
         Appended::Fresh { positions, heads: self.heads.clone() }
     }
-}
-
-const MISFORMED: &str = "an append is of one event at least, all of the append's tenant and of one routing key";
-
-/// `None` for an append that breaks the port's rules.
-fn common_routing_key(append: &Append) -> Option<&RoutingKey> {
-    let first = append.events.first()?.header.routing_key.as_ref()?;
-    let fits = |event: &NewEvent| {
-        event.header.routing_key.as_ref() == Some(first) && event.header.tenant == append.tenant.as_str()
-    };
-    append.events.iter().all(fits).then_some(first)
 }
 
 async fn find(db: &mut SqliteConnection, append: &Append) -> Result<Found, sqlx::Error> {
@@ -218,10 +198,4 @@ async fn insert_idempotency(
         .execute(db)
         .await
         .map(drop)
-}
-
-fn proto_time(milliseconds: i64) -> ProtoTimestamp {
-    let nanos = milliseconds.rem_euclid(1000) * 1_000_000;
-    // Below 10^9.
-    ProtoTimestamp { seconds: milliseconds.div_euclid(1000), nanos: nanos as i32 }
 }

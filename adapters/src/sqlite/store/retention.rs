@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sluice_schema::position::{Partition, ReadVector, Seq};
 use sqlx::SqlitePool;
 
 use super::{Shared, placement::place};
+use crate::retention::{last_before, oldest};
 
 /// How often the log is looked at: retention is hours and days.
 const EVERY: Duration = Duration::from_secs(60);
@@ -22,12 +23,12 @@ pub(super) async fn apply(
     retention: Duration,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let retention = SignedDuration::try_from(retention).unwrap_or(SignedDuration::MAX);
-    let oldest = now.saturating_sub(retention).unwrap_or(Timestamp::MIN).as_millisecond();
+    let oldest = oldest(retention, now);
     let heads = shared.heads.borrow().clone();
     let mut earliest = shared.earliest.borrow().clone();
     for (partition, head) in heads.partitions() {
-        let passed = last_before(readers, partition, earliest.get(partition), head, oldest).await?;
+        let passed =
+            last_before(earliest.get(partition), head, oldest, |seq| published_at(readers, partition, seq)).await?;
         earliest.advance(partition, passed);
     }
     shared.earliest.send_if_modified(|current| {
@@ -38,24 +39,9 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// The last seq in `(low, head]` that was published before `oldest`, or `low`: a binary search, for times of publication
-/// never go back within the file.
-async fn last_before(
-    readers: &SqlitePool,
-    partition: Partition,
-    mut low: Seq,
-    mut high: Seq,
-    oldest: i64,
-) -> Result<Seq, sqlx::Error> {
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        let (published_at,): (i64,) = sqlx::query_as("SELECT published_at FROM events WHERE place = ?1")
-            .bind(place(partition, middle))
-            .fetch_one(readers)
-            .await?;
-        if published_at < oldest { low = middle } else { high = middle - 1 }
-    }
-    Ok(low)
+async fn published_at(readers: &SqlitePool, partition: Partition, seq: Seq) -> Result<i64, sqlx::Error> {
+    let place = place(partition, seq);
+    sqlx::query_scalar("SELECT published_at FROM events WHERE place = ?1").bind(place).fetch_one(readers).await
 }
 
 /// Looks again and again until the store is dropped.

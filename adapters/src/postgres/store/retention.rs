@@ -1,0 +1,52 @@
+//! How long the log can be read back. Events stay in their table, for they are the aggregates' truth; past the retention they
+//! are only not read as a log any more.
+
+use std::{sync::Weak, time::Duration};
+
+use jiff::Timestamp;
+use sluice_schema::position::{Partition, Seq};
+
+use super::Shared;
+use crate::{
+    postgres::{Postgres, error::Failed},
+    retention::{last_before, oldest},
+};
+
+/// How often the log is looked at: retention is hours and days.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Moves the readable beginning of each partition up to the first event that is younger than `retention` at `now`.
+pub(super) async fn apply(db: &Postgres, shared: &Shared, retention: Duration, now: Timestamp) -> Result<(), Failed> {
+    let oldest = oldest(retention, now);
+    let heads = shared.heads.borrow().clone();
+    let mut earliest = shared.earliest.borrow().clone();
+    for (partition, head) in heads.partitions() {
+        let low = earliest.get(partition);
+        let passed = last_before(low, head, oldest, |seq| published_at(db, partition, seq)).await?;
+        earliest.advance(partition, passed);
+    }
+    shared.earliest.send_if_modified(|current| {
+        let moved = !current.covers(&earliest);
+        earliest.partitions().for_each(|(partition, seq)| current.advance(partition, seq));
+        moved
+    });
+    Ok(())
+}
+
+async fn published_at(db: &Postgres, partition: Partition, seq: Seq) -> Result<i64, Failed> {
+    let query = sqlx::query_scalar("SELECT published_at FROM sluice.events WHERE partition = $1 AND seq = $2")
+        .bind(i32::from(partition))
+        .bind(seq.cast_signed());
+    db.within(query.fetch_one(db.pool())).await
+}
+
+/// Looks again and again until the store is dropped.
+pub(super) async fn run(db: Postgres, shared: Weak<Shared>, retention: Duration) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Some(shared) = Weak::upgrade(&shared) else { return };
+        if let Err(why) = apply(&db, &shared, retention, Timestamp::now()).await {
+            tracing::warn!(%why, "retention can't be applied; older events stay readable until it can");
+        }
+    }
+}
