@@ -14,9 +14,14 @@ pub struct ForeignTopic {
     pub framing: Framing,
     /// Whose events these are. A message that names another tenant is refused.
     pub tenant: TenantId,
-    /// The consumer group; readers with the same one share the topic's partitions.
-    #[serde(default = "default_group")]
-    pub group: String,
+    /// The consumer group; readers with the same one share the topic's partitions. `sluice-foreign-<topic>` where nothing
+    /// is said.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// How long a reader may be silent before its partitions go to the others, in seconds; the brokers' bounds are 6 to
+    /// 1800 by default.
+    #[serde(default = "default_session_timeout")]
+    pub session_timeout_seconds: u64,
     /// The only sources that may publish; any, where it is empty.
     #[serde(default)]
     pub sources: Vec<String>,
@@ -89,11 +94,15 @@ pub enum UnknownFields {
     Drop,
 }
 
-fn default_group() -> String {
-    "sluice-foreign".into()
+fn default_session_timeout() -> u64 {
+    45
 }
 
 impl ForeignTopic {
+    pub(super) fn group(&self) -> String {
+        self.group.clone().unwrap_or_else(|| format!("sluice-foreign-{}", self.topic))
+    }
+
     pub(super) fn dead_letter_topic(&self) -> String {
         self.dead_letter_topic.clone().unwrap_or_else(|| format!("{}.dead-letter", self.topic))
     }

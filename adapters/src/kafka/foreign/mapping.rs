@@ -59,9 +59,6 @@ impl Mapping {
         if events.is_empty() {
             return Err(sentence("events", "none is mapped: add [[…events]]".into()));
         }
-        if topic.topic == topic.dead_letter_topic() {
-            return Err(sentence("dead_letter_topic", "it is the topic itself: name another".into()));
-        }
         Ok(Self { topic: topic.clone(), events })
     }
 
