@@ -1,6 +1,6 @@
 //! How clients of Kafka are made: a connection's settings, and those that each kind of client needs.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::Deref, thread, time::Duration};
 
 use rdkafka::{
     ClientConfig, ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError,
@@ -125,6 +125,38 @@ impl KafkaOptions {
             return Some("security.protocol");
         }
         ["sasl.mechanism", "sasl.mechanisms"].into_iter().find(|name| starts(name, "SCRAM"))
+    }
+}
+
+/// A client whose end waits for threads of its own, and so does not happen on a thread of the runtime.
+pub(crate) struct Detached<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> Detached<T> {
+    pub(crate) fn of(client: T) -> Self {
+        Self(Some(client))
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(mut self) {
+        let client = self.0.take();
+        // A panic in there is the thread's own.
+        let _ = tokio::task::spawn_blocking(move || drop(client)).await;
+    }
+}
+
+impl<T: Send + 'static> Deref for Detached<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("only its end takes it")
+    }
+}
+
+impl<T: Send + 'static> Drop for Detached<T> {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            thread::spawn(move || drop(client));
+        }
     }
 }
 

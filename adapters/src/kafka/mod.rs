@@ -15,6 +15,7 @@
 #[allow(dead_code, reason = "the relay and the log use it")]
 pub(crate) mod client;
 pub(crate) mod error;
+pub mod foreign;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod record;
 mod relay;

@@ -88,6 +88,16 @@ struct Storage {
     place: Place,
 }
 
+impl Storage {
+    /// What gateways read: the store itself, or the topic that it is relayed to.
+    async fn log(&self, config: &Config) -> Result<Arc<dyn EventLog>, StartError> {
+        match config.parts.log {
+            LogKind::Store => Ok(self.outbox.clone()),
+            LogKind::Kafka => Ok(kafka::open(config, self).await?),
+        }
+    }
+}
+
 /// Where it is.
 enum Place {
     Files(Files),
@@ -106,7 +116,7 @@ impl Parts {
         };
         Ok(Self {
             payer: Arc::new(clearinghouse(&config.eligibility.clearinghouse)),
-            log: storage.outbox.clone(),
+            log: storage.log(config).await?,
             relationships,
             storage,
         })
