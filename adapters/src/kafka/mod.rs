@@ -15,6 +15,7 @@
 #[allow(dead_code, reason = "the relay and the log use it")]
 pub(crate) mod client;
 pub(crate) mod error;
+mod log;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod record;
 #[allow(dead_code, reason = "the relay and the log use it")]
@@ -23,4 +24,5 @@ mod topic;
 
 pub use client::KafkaOptions;
 pub use error::OpenError;
+pub use log::{KafkaLog, LogOptions};
 pub use topic::{TopicOptions, TopicState, ensure_topic};

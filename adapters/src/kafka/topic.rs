@@ -57,7 +57,7 @@ pub async fn ensure_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<
     Ok(TopicState { created, differences })
 }
 
-fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result<(), OpenError> {
+pub(super) fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result<(), OpenError> {
     if found == usize::from(wanted) {
         return Ok(());
     }
@@ -65,7 +65,7 @@ fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result
 }
 
 /// How many partitions the topic has; `None` where there is no such topic.
-async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
+pub(super) async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
     let options = kafka.clone();
     let ask = move || {
         let client: BaseConsumer<Reports> =
