@@ -10,8 +10,12 @@ mod generate;
 #[path = "build/model.rs"]
 mod model;
 
-const FILES: [&str; 3] =
-    ["sluice/privacy/v1/privacy.proto", "shared/events/v1/header.proto", "sluice/eligibility/v1/eligibility.proto"];
+const FILES: [&str; 4] = [
+    "sluice/privacy/v1/privacy.proto",
+    "shared/events/v1/header.proto",
+    "sluice/coverage/v1/coverage.proto",
+    "sluice/eligibility/v1/eligibility.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

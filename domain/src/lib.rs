@@ -4,6 +4,7 @@ pub mod changes;
 pub mod eligibility;
 pub mod keyring;
 pub mod publish;
+pub mod publishing;
 pub mod store;
 #[cfg(any(test, feature = "contract"))]
 pub mod twins;

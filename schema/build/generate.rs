@@ -20,6 +20,11 @@ pub(crate) fn annotations(model: &Model) -> String {
     out
 }
 
+/// The prost type of a message.
+fn path(message: &Message) -> String {
+    format!("pb::{}::{}", message.module, message.name)
+}
+
 fn table_name(message: &str) -> String {
     let mut name = String::new();
     for (i, c) in message.char_indices() {
@@ -65,7 +70,7 @@ fn table(out: &mut String, message: &Message) {
 }
 
 fn redact(out: &mut String, message: &Message) {
-    let _ = writeln!(out, "impl Redact for pb::{} {{\n    fn redact(&mut self, mask: Mask) {{", message.name);
+    let _ = writeln!(out, "impl Redact for {} {{\n    fn redact(&mut self, mask: Mask) {{", path(message));
     for field in &message.fields {
         let name = &field.name;
         let _ = writeln!(out, "        if !mask.sees({}) {{", label(field.visibility, field.sensitivity));
@@ -96,12 +101,12 @@ fn payloads(out: &mut String, model: &Model) {
     };
     each(
         "/// What happened: the payload of an event, by its header's type.\n#[derive(Debug, Clone, PartialEq)]\npub enum Payload {\n",
-        &|m| format!("    {0}(Box<pb::{0}>),", m.name),
+        &|m| format!("    {}(Box<{}>),", m.name, path(m)),
         "}\n\nimpl Payload {\n",
     );
     each(
         "    /// Reads a payload. `None`: a type that this version does not know.\n    ///\n    /// # Errors\n    /// The bytes are not such a message.\n    pub fn decode(event_type: &str, bytes: &[u8]) -> Result<Option<Self>, prost::DecodeError> {\n        Ok(Some(match event_type {\n",
-        &|m| format!("            {:?} => Self::{1}(Box::new(pb::{1}::decode(bytes)?)),", m.full_name, m.name),
+        &|m| format!("            {:?} => Self::{}(Box::new({}::decode(bytes)?)),", m.full_name, m.name, path(m)),
         "            _ => return Ok(None),\n        }))\n    }\n\n",
     );
     each(
@@ -155,11 +160,12 @@ fn enumeration(out: &mut String, e: &Enumeration, model: &Model) {
         let _ = writeln!(out, "    /// One that this version does not know.\n    Unknown,");
     }
     let _ = writeln!(out, "}}\n\nimpl {0} {{\n    fn of(number: i32) -> Option<Self> {{", e.name);
-    let _ = writeln!(out, "        match pb::{}::try_from(number).ok()? {{", e.name);
+    let proto = format!("pb::{}::{}", e.module, e.name);
+    let _ = writeln!(out, "        match {proto}::try_from(number).ok()? {{");
     for (variant, _) in &e.values {
-        let _ = writeln!(out, "            pb::{0}::{variant} => Some(Self::{variant}),", e.name);
+        let _ = writeln!(out, "            {proto}::{variant} => Some(Self::{variant}),");
     }
-    let _ = writeln!(out, "            pb::{}::Unspecified => None,\n        }}\n    }}\n}}\n", e.name);
+    let _ = writeln!(out, "            {proto}::Unspecified => None,\n        }}\n    }}\n}}\n");
 }
 
 /// Whether the field is always there for whoever sees the object: no `null` in GraphQL.
@@ -195,8 +201,9 @@ fn object(out: &mut String, message: &Message) {
 fn conversion(out: &mut String, message: &Message) {
     let _ = writeln!(
         out,
-        "impl See<pb::{0}> for {0} {{\n    fn see(message: &pb::{0}, mask: Mask) -> Self {{\n        Self {{",
-        message.name
+        "impl See<{0}> for {1} {{\n    fn see(message: &{0}, mask: Mask) -> Self {{\n        Self {{",
+        path(message),
+        message.name,
     );
     for field in &message.fields {
         let value = value(field);

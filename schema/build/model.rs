@@ -18,7 +18,10 @@ pub(crate) struct Model {
 
 pub(crate) struct Message {
     pub full_name: String,
+    /// Unique among all packages: tables and GraphQL types are named by it.
     pub name: String,
+    /// The module of its package below `crate::proto`.
+    pub module: String,
     pub doc: String,
     pub role: Role,
     /// Bits of `Visibilities`.
@@ -64,6 +67,7 @@ pub(crate) enum Shape {
 
 pub(crate) struct Enumeration {
     pub name: String,
+    pub module: String,
     pub doc: String,
     /// Variant names as prost spells them, with their comments; the zero value (UNSPECIFIED) left out.
     pub values: Vec<(String, String)>,
@@ -77,9 +81,21 @@ pub(crate) fn read(pool: &DescriptorPool) -> Result<Model, Box<dyn Error>> {
         .all_messages()
         .filter(|message| annotated(message.package_name()))
         .map(|message| read_message(&message, &message_extension, &field_extension))
-        .collect::<Result<_, _>>()?;
-    let enums = pool.all_enums().filter(|e| annotated(e.package_name())).map(|e| read_enum(&e)).collect();
-    Ok(Model { messages, enums })
+        .collect::<Result<Vec<_>, _>>()?;
+    let enums: Vec<_> = pool.all_enums().filter(|e| annotated(e.package_name())).map(|e| read_enum(&e)).collect();
+    let mut names: Vec<_> = messages.iter().map(|m| &m.name).chain(enums.iter().map(|e| &e.name)).collect();
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => {
+            Err(format!("two packages have a {}: GraphQL has one namespace, so name one otherwise", pair[0]).into())
+        }
+        None => Ok(Model { messages, enums }),
+    }
+}
+
+/// `sluice.eligibility.v1` → `eligibility`.
+fn module(package: &str) -> String {
+    package.split('.').nth(1).unwrap_or(package).to_owned()
 }
 
 fn extension(pool: &DescriptorPool, name: &str) -> Result<ExtensionDescriptor, Box<dyn Error>> {
@@ -107,6 +123,7 @@ fn read_message(
     Ok(Message {
         full_name: message.full_name().to_owned(),
         name: message.name().to_owned(),
+        module: module(message.package_name()),
         doc: comment(message.parent_file().file_descriptor_proto(), message.path()),
         role,
         visibility,
@@ -176,6 +193,7 @@ fn read_enum(e: &EnumDescriptor) -> Enumeration {
     });
     Enumeration {
         name: e.name().to_owned(),
+        module: module(e.package_name()),
         doc: comment(file.file_descriptor_proto(), e.path()),
         values: values.collect(),
     }

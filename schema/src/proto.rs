@@ -12,6 +12,12 @@ pub mod header {
     include!(concat!(env!("OUT_DIR"), "/shared.events.v1.rs"));
 }
 
+/// `sluice.coverage.v1`.
+#[allow(clippy::all, clippy::pedantic, missing_docs)]
+pub mod coverage {
+    include!(concat!(env!("OUT_DIR"), "/sluice.coverage.v1.rs"));
+}
+
 /// `sluice.eligibility.v1`.
 #[allow(clippy::all, clippy::pedantic, missing_docs)]
 pub mod eligibility {

@@ -1,6 +1,6 @@
 //! How clients of Kafka are made: a connection's settings, and those that each kind of client needs.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::Deref, thread, time::Duration};
 
 use rdkafka::{
     ClientConfig, ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError,
@@ -128,6 +128,38 @@ impl KafkaOptions {
     }
 }
 
+/// A client whose end waits for threads of its own, and so does not happen on a thread of the runtime.
+pub(crate) struct Detached<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> Detached<T> {
+    pub(crate) fn of(client: T) -> Self {
+        Self(Some(client))
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn end(mut self) {
+        let client = self.0.take();
+        // A panic in there is the thread's own.
+        let _ = tokio::task::spawn_blocking(move || drop(client)).await;
+    }
+}
+
+impl<T: Send + 'static> Deref for Detached<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("only its end takes it")
+    }
+}
+
+impl<T: Send + 'static> Drop for Detached<T> {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            thread::spawn(move || drop(client));
+        }
+    }
+}
+
 /// Counts a client's errors and passes its log on to ours.
 pub(crate) struct Reports {
     /// The client's part, e.g. `relay`.
@@ -155,7 +187,10 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, _: &str) {
-        count_error(self.client, &error);
+        // The end of a partition comes by this way too.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            count_error(self.client, &error);
+        }
     }
 }
 

@@ -15,12 +15,17 @@
 #[allow(dead_code, reason = "the relay and the log use it")]
 pub(crate) mod client;
 pub(crate) mod error;
+pub mod foreign;
+mod log;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod record;
+mod relay;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod seek;
 mod topic;
 
 pub use client::KafkaOptions;
 pub use error::OpenError;
-pub use topic::{TopicOptions, TopicState, ensure_topic, inspect_topic};
+pub use log::{KafkaLog, LogOptions};
+pub use relay::{Relay, RelayError};
+pub use topic::{TopicOptions, TopicState, empty_topic, ensure_topic, inspect_topic};

@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::{Label, Mask, Sensitivities, Visibilities};
-use crate::proto::eligibility as pb;
+use crate::proto as pb;
 
 /// The labels of one message.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ include!(concat!(env!("OUT_DIR"), "/annotations.rs"));
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::privacy::Visibility;
+    use crate::proto::{eligibility as pb, privacy::Visibility};
 
     fn mask(visibility: Visibility) -> Mask {
         Mask { visibilities: Visibilities::of(visibility), sensitivities: Sensitivities::NORMAL }

@@ -8,7 +8,7 @@ use async_graphql::{Enum, ID, SimpleObject, Union};
 use super::{Date, DateTime, Decimal, Labelled, See};
 use crate::{
     access::{Label, Mask, Payload, Sensitivities, Visibilities},
-    proto::eligibility as pb,
+    proto as pb,
 };
 
 include!(concat!(env!("OUT_DIR"), "/graphql.rs"));
