@@ -3,6 +3,10 @@
 mod contract;
 mod database;
 mod faults;
+mod frontend;
+mod half_open;
 mod lease;
+mod lost_answers;
 mod migrate;
 mod nodes;
+mod proxy;
