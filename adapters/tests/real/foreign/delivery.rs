@@ -1,12 +1,15 @@
 //! Once each, in order per member, however often the producer repeats and the reader ends.
 
 use fastrand::Rng;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::{
+    admin::{AdminOptions, NewTopic, TopicReplication},
+    producer::{FutureProducer, FutureRecord, Producer},
+};
 
 use super::{
     counts::Counts,
     messages::{Encoding, Message, PARTITIONS, assert_once_in_order, config, event},
-    setup::{LONG, Store, client, create, name, send},
+    setup::{LONG, Store, admin, client, create, name, send},
 };
 
 const EVENTS: usize = 300;
@@ -86,4 +89,20 @@ async fn what_a_transaction_took_back_has_not_happened() {
     store.reaches(2).await;
     reader.stop().await;
     assert_once_in_order(&store.events().await, [1, 3]);
+}
+
+/// Brokers and producers compress as they like.
+#[tokio::test]
+async fn each_compression_is_read() {
+    let store = Store::open().await;
+    for (n, codec) in ["uncompressed", "gzip", "snappy", "lz4", "zstd"].into_iter().enumerate() {
+        let topic = name();
+        let new = NewTopic::new(&topic, PARTITIONS, TopicReplication::Fixed(1)).set("compression.type", codec);
+        admin().create_topics([&new], &AdminOptions::new()).await.unwrap().pop().unwrap().unwrap();
+        send(&topic, &[event(n, Encoding::Structured)]).await;
+        let reader = store.reader(&config(&topic, "cloudevents"));
+        store.reaches(n as u64 + 1).await;
+        reader.stop().await;
+    }
+    assert_once_in_order(&store.events().await, 0..5);
 }

@@ -1,8 +1,10 @@
 //! While the store is away nothing is skipped and nothing committed, and the readers stay what they are.
 
+use rdkafka::{Offset, TopicPartitionList, admin::AdminOptions};
+
 use super::{
     messages::{Encoding, PARTITIONS, assert_once_in_order, config, event},
-    setup::{Store, committed, create, members, name, send},
+    setup::{Store, admin, committed, create, members, name, send},
 };
 
 const EVENTS: usize = 40;
@@ -61,4 +63,27 @@ async fn a_reader_stays_in_its_group_however_long_the_store_is_away() {
     reader.stop().await;
     assert!(members(&group).is_empty(), "it did not leave at its end");
     assert_once_in_order(&store.events().await, 0..EVENTS);
+}
+
+/// Memory stays bounded: what comes while a reader holds stays in the topic. Seen by taking it away there.
+#[tokio::test]
+async fn a_reader_that_holds_fetches_nothing_more() {
+    let (topic, store) = (name(), Store::open().await);
+    create(&topic, PARTITIONS, "1048588").await;
+    store.set_away(true);
+    let mut reader = store.reader(&config(&topic, "cloudevents"));
+    let of_member_0 = |n| event(7 * n, Encoding::Binary);
+    send(&topic, &[of_member_0(0)]).await;
+    // It holds from 1.5 s on, and the sixth attempt is behind that.
+    reader.asks(6).await;
+    let offsets = send(&topic, &(1..EVENTS).map(of_member_0).collect::<Vec<_>>()).await;
+    reader.asks(8).await;
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(&topic, 0, Offset::Offset(offsets.last().unwrap() + 1)).unwrap();
+    admin().delete_records(&before, &AdminOptions::new()).await.unwrap();
+    store.set_away(false);
+    send(&topic, &[of_member_0(EVENTS)]).await;
+    store.reaches(2).await;
+    reader.stop().await;
+    assert_once_in_order(&store.events().await, [0, 7 * EVENTS]);
 }

@@ -77,7 +77,7 @@ async fn a_letter_that_is_replayed_enters_once_the_mapping_knows_it() {
     let (topic, store) = (name(), Store::open().await);
     create(&topic, PARTITIONS, "1048588").await;
     let mut config = config(&topic, "cloudevents");
-    send(&topic, &[changed(3, |event| event["type"] = json!("coverage.new"))]).await;
+    send(&topic, &[changed(4, |event| event["type"] = json!("coverage.new"))]).await;
     let reader = store.reader(&config);
     let dead = format!("{topic}.dead-letter");
     let replay = |letter: Letter| Message {
@@ -99,7 +99,7 @@ async fn a_letter_that_is_replayed_enters_once_the_mapping_knows_it() {
     send(&topic, &[replay(again)]).await;
     store.reaches(1).await;
     reader.stop().await;
-    assert_once_in_order(&store.events().await, [3]);
+    assert_once_in_order(&store.events().await, [4]);
 }
 
 #[tokio::test]

@@ -56,3 +56,23 @@ async fn what_was_paused_when_it_went_is_read_when_it_comes_back() {
     first.stop().await;
     assert_once_in_order(&store.events().await, 0..EVENTS);
 }
+
+/// What comes in with a neighbour's partitions is kept, though the reader holds.
+#[tokio::test]
+async fn one_that_goes_while_the_store_is_away_leaves_its_work_to_the_other() {
+    let (topic, store) = (name(), Store::open().await);
+    create(&topic, PARTITIONS, "1048588").await;
+    let config = config(&topic, "cloudevents");
+    store.set_away(true);
+    let (mut first, mut second) = (store.reader(&config), store.reader(&config));
+    send_some(&topic, 0..70).await;
+    first.asks(6).await;
+    second.asks(6).await;
+    second.drop_it().await;
+    // Two more attempts are 5 s, and the other left its group at once.
+    first.asks(9).await;
+    store.set_away(false);
+    store.reaches(70).await;
+    first.stop().await;
+    assert_once_in_order(&store.events().await, 0..70);
+}
