@@ -28,4 +28,4 @@ pub use client::KafkaOptions;
 pub use error::OpenError;
 pub use log::{KafkaLog, LogOptions};
 pub use relay::{Relay, RelayError};
-pub use topic::{TopicOptions, TopicState, empty_topic, ensure_topic, inspect_topic};
+pub use topic::{TopicOptions, TopicState, empty_topic, ensure_topic, inspect_topic, topic_exists};

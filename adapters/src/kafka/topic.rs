@@ -65,12 +65,26 @@ pub async fn ensure_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<
     Ok(TopicState { created, differences })
 }
 
-/// How many partitions the topic has; `None` where there is no such topic. Changes nothing.
+/// What [`ensure_topic`] would find; `None` where it would make the topic. Changes nothing.
+///
+/// # Errors
+/// As there.
+pub async fn inspect_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<Option<TopicState>, OpenError> {
+    let Some(found) = count_partitions(kafka).await? else { return Ok(None) };
+    compare_partitions(kafka, found, topic.partitions)?;
+    let admin: AdminClient<Reports> =
+        kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
+    let differences = compare(kafka, topic, &admin).await?;
+    spawn_blocking(move || drop(admin));
+    Ok(Some(TopicState { created: false, differences }))
+}
+
+/// Whether there is such a topic. Changes nothing.
 ///
 /// # Errors
 /// Kafka does not answer within the deadline, or refuses.
-pub async fn inspect_topic(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
-    count_partitions(kafka).await
+pub async fn topic_exists(kafka: &KafkaOptions) -> Result<bool, OpenError> {
+    Ok(count_partitions(kafka).await?.is_some())
 }
 
 /// Removes every record of the topic, for a new epoch to begin in it; offsets go on.
