@@ -1,0 +1,4 @@
+//! Kafka: a topic for each test.
+
+mod relay;
+mod relay_support;
