@@ -1,12 +1,6 @@
-//! What comes to the topic, and when a topic is refused.
+//! What comes to the topic.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
-
-use sluice_adapters::kafka::{Relay, RelayError};
-use tokio_util::sync::CancellationToken;
+use std::collections::{HashMap, HashSet};
 
 use super::relay_support::{Rig, Running, SECRET};
 

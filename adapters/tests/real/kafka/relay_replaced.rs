@@ -99,7 +99,9 @@ async fn it_holds_other_events_than_the_store() {
     let restored = Arc::new(MemoryLog::new(EPOCH, PARTITIONS));
     let append = |count| {
         for partition in 0..PARTITIONS {
-            (0..count).for_each(|number| drop(restored.append(partition, event(1000 + number))));
+            (0..count).for_each(|number| {
+                restored.append(partition, event(1000 + number));
+            });
         }
     };
     append(5);

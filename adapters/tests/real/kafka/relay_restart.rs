@@ -45,7 +45,7 @@ async fn lives(rig: &Rig, seed: u64, count: usize) {
     let mut random = Rng::with_seed(seed);
     for _ in 0..count {
         rig.saved.hangs.send_replace(random.bool());
-        cut_off(rig.relay(), Duration::from_millis(random.u64(0..900))).await;
+        cut_off(rig.relay(), Duration::from_millis(random.u64(0..400))).await;
     }
 }
 

@@ -78,17 +78,22 @@ impl Rig {
         let rig = Self {
             source: Arc::new(MemoryLog::new(EPOCH, PARTITIONS)),
             saved: Arc::new(Saved { vector: watch::Sender::new(None), hangs: watch::Sender::new(false) }),
-            kafka: KafkaOptions {
-                brokers: brokers.into(),
-                topic: format!("relay-{}", Uuid::now_v7()),
-                properties: BTreeMap::new(),
-                client_id: "sluice-test".into(),
-                deadline: Duration::from_secs(10),
-            },
+            kafka: Self::options(brokers),
             appended: Mutex::new(0),
         };
         rig.make_topic().await;
         rig
+    }
+
+    /// With a topic of its own.
+    pub(super) fn options(brokers: &str) -> KafkaOptions {
+        KafkaOptions {
+            brokers: brokers.into(),
+            topic: format!("relay-{}", Uuid::now_v7()),
+            properties: BTreeMap::new(),
+            client_id: "sluice-test".into(),
+            deadline: Duration::from_secs(10),
+        }
     }
 
     pub(super) async fn make_topic(&self) {
