@@ -3,6 +3,7 @@
 
 mod foreign;
 mod postgres;
+mod kafka;
 #[expect(dead_code, reason = "each adapter brings its tests")]
 mod services;
 mod shared_state;
