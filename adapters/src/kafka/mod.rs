@@ -18,6 +18,7 @@ pub(crate) mod error;
 mod log;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod record;
+mod relay;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod seek;
 mod topic;
@@ -25,4 +26,5 @@ mod topic;
 pub use client::KafkaOptions;
 pub use error::OpenError;
 pub use log::{KafkaLog, LogOptions};
+pub use relay::{Relay, RelayError};
 pub use topic::{TopicOptions, TopicState, ensure_topic};

@@ -1,0 +1,186 @@
+//! One producer's life: from a look at the topic to the first failure.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sluice_schema::{
+    event::RecordedEvent,
+    position::{Partition, ReadVector, Seq},
+};
+use sluice_subscriptions::log::{LogError, reader::read_after};
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
+
+use super::{
+    Ended, Relay, SOURCE_PAUSE,
+    flight::{Astray, Flight},
+    outbox::{Deliveries, Delivery, Outbox},
+};
+use crate::kafka::client::count_error;
+
+/// The most events that are read at once.
+const READ: usize = 64;
+
+pub(super) struct Session<'a> {
+    relay: &'a Relay,
+    confirmed: &'a watch::Sender<ReadVector>,
+    flight: Mutex<Flight>,
+    /// Something was confirmed.
+    room: Notify,
+    outbox: Outbox,
+    deliveries: Option<Deliveries>,
+}
+
+/// How a round over the partitions went.
+#[derive(PartialEq, Eq)]
+enum Round {
+    /// There may be more at once.
+    Sent,
+    /// All is sent, or waits for confirmations.
+    Done,
+    /// The source owes something.
+    Owed,
+}
+
+impl<'a> Session<'a> {
+    pub(super) async fn start(relay: &'a Relay, confirmed: &'a watch::Sender<ReadVector>) -> Result<Self, Ended> {
+        let known = confirmed.borrow().clone();
+        let starts = relay.find_start(&known).await?;
+        let (outbox, deliveries) = Outbox::open(&relay.kafka, &relay.key)?;
+        let flight = Mutex::new(Flight::new(&starts));
+        Ok(Self { relay, confirmed, flight, room: Notify::new(), outbox, deliveries: Some(deliveries) })
+    }
+
+    pub(super) async fn run(mut self) -> Ended {
+        let Some(deliveries) = self.deliveries.take() else { return Ended::Failed("it ran before".into()) };
+        tokio::select! {
+            ended = self.send_all() => ended,
+            ended = self.confirm_all(deliveries) => ended,
+        }
+    }
+
+    async fn send_all(&self) -> Ended {
+        let mut heads = self.relay.source.heads();
+        loop {
+            let known = heads.borrow_and_update().clone();
+            self.report_lag(&known);
+            match self.send_round(&known).await {
+                Ok(Round::Sent) => {}
+                Ok(Round::Owed) => sleep(SOURCE_PAUSE).await,
+                Ok(Round::Done) => tokio::select! {
+                    changed = heads.changed() => if changed.is_err() {
+                        return Ended::Failed("the store is closed".into());
+                    },
+                    () = self.room.notified() => {}
+                },
+                Err(ended) => return ended,
+            }
+        }
+    }
+
+    async fn send_round(&self, heads: &ReadVector) -> Result<Round, Ended> {
+        let mut round = Round::Done;
+        for (partition, head) in heads.partitions() {
+            match self.send_some(partition, head).await? {
+                Round::Done => {}
+                Round::Owed if round == Round::Sent => {}
+                some => round = some,
+            }
+        }
+        Ok(round)
+    }
+
+    /// Sends what is next in a partition, as far as there is room.
+    async fn send_some(&self, partition: Partition, head: Seq) -> Result<Round, Ended> {
+        let (sent, room) = {
+            let flight = self.flight();
+            (flight.sent(partition), flight.room(partition))
+        };
+        if sent >= head || room == 0 {
+            return Ok(Round::Done);
+        }
+        let events = match read_after(self.relay.source.as_ref(), partition, sent, room.min(READ)).await {
+            Ok(events) if events.is_empty() => return Ok(Round::Owed),
+            Ok(events) => events,
+            Err(LogError::Gap { .. }) => return self.pass_gap(partition, sent).await,
+            Err(LogError::Unavailable(why)) => return Ok(owed(&why)),
+        };
+        let sent = self.send_while_room(partition, &events)?;
+        Ok(if sent == 0 { Round::Done } else { Round::Sent })
+    }
+
+    fn send_while_room(&self, partition: Partition, events: &[Arc<RecordedEvent>]) -> Result<usize, Ended> {
+        let mut flight = self.flight();
+        for (sent, event) in events.iter().enumerate() {
+            let bytes = event.payload.0.len();
+            if !flight.takes(partition, bytes) {
+                return Ok(sent);
+            }
+            flight.send(partition, event.position.seq, bytes);
+            self.outbox.send(event).map_err(|error| Ended::from(&error))?;
+        }
+        Ok(events.len())
+    }
+
+    /// Retention of the store passed what was never relayed. Readers of the topic are told of the gap.
+    async fn pass_gap(&self, partition: Partition, sent: Seq) -> Result<Round, Ended> {
+        let earliest = match self.relay.source.earliest().await {
+            Ok(earliest) => earliest.get(partition),
+            Err(error) => return Ok(owed(&error.to_string())),
+        };
+        if earliest <= sent {
+            return Ok(owed("the store left events out"));
+        }
+        metrics::counter!("sluice_relay_lost_events_total").increment(earliest - sent);
+        tracing::error!(partition, earliest, "events left the store before they were relayed: keep them longer there");
+        self.flight().skip(partition, earliest);
+        Ok(Round::Sent)
+    }
+
+    async fn confirm_all(&self, mut deliveries: Deliveries) -> Ended {
+        let mut batch = Vec::new();
+        while deliveries.recv_many(&mut batch, 1024).await > 0 {
+            let confirmed = batch.len() as u64;
+            for delivery in batch.drain(..) {
+                if let Err(ended) = self.confirm(delivery) {
+                    return ended;
+                }
+            }
+            metrics::counter!("sluice_relay_records_total").increment(confirmed);
+            self.report_lag(&self.relay.source.heads().borrow());
+            self.room.notify_one();
+        }
+        Ended::Failed("the producer is gone".into())
+    }
+
+    fn confirm(&self, delivery: Delivery) -> Result<(), Ended> {
+        let Delivery { partition, seq, outcome } = delivery;
+        let offset = outcome.map_err(|error| {
+            count_error("relay", &error);
+            Ended::from(&error)
+        })?;
+        match self.flight().confirm(partition, seq, offset) {
+            Ok(()) => {}
+            Err(Astray::OutOfOrder) => return Err(Ended::Failed("a confirmation came out of order".into())),
+            Err(Astray::OffsetWentBack) => return Err(self.relay.replaced("offsets went back: it was made anew")),
+        }
+        self.confirmed.send_modify(|confirmed| confirmed.advance(partition, seq));
+        Ok(())
+    }
+
+    fn report_lag(&self, heads: &ReadVector) {
+        let confirmed = self.confirmed.borrow();
+        let lag: u64 = heads.partitions().map(|(partition, head)| head.saturating_sub(confirmed.get(partition))).sum();
+        metrics::gauge!("sluice_relay_lag_events").set(lag as f64);
+    }
+
+    fn flight(&self) -> MutexGuard<'_, Flight> {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn owed(why: &str) -> Round {
+    tracing::warn!(why, "the relay can't read the store");
+    Round::Owed
+}

@@ -1,0 +1,149 @@
+//! Where a session begins: what is in the topic, compared with the store and the checkpoint.
+
+use std::{sync::Arc, time::Instant};
+
+use rdkafka::{
+    Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+use sluice_schema::{
+    event::RecordedEvent,
+    position::{Epoch, Partition, ReadVector, Seq},
+};
+use sluice_subscriptions::log::LogError;
+use tokio::{task::spawn_blocking, time::sleep};
+
+use super::{Ended, Relay, RelayError, SOURCE_PAUSE, flight::Start};
+use crate::kafka::{
+    client::{KafkaOptions, Reports},
+    record,
+};
+
+/// What was seen of a partition.
+#[derive(Default)]
+struct Seen {
+    low: i64,
+    high: i64,
+    /// The record at offset 0, if that is still there.
+    first: Option<Arc<RecordedEvent>>,
+    last: Option<Arc<RecordedEvent>>,
+}
+
+impl Relay {
+    /// For each partition where to go on.
+    pub(super) async fn find_start(&self, confirmed: &ReadVector) -> Result<Vec<Start>, Ended> {
+        let (kafka, partitions) = (self.kafka.clone(), self.source.partitions());
+        let looked = spawn_blocking(move || look(&kafka, partitions)).await;
+        let seen = looked.unwrap_or_else(|_| Err(Ended::Failed("the look at the topic was given up".into())))?;
+        let earliest = self.source.earliest().await.map_err(unavailable)?;
+        let mut starts = Vec::new();
+        for ((partition, confirmed), seen) in confirmed.partitions().zip(seen) {
+            let begin = begin(&seen, self.source.epoch(), confirmed).map_err(|why| self.replaced(why))?;
+            if let Some(last) = seen.last.filter(|last| last.position.seq > earliest.get(partition)) {
+                self.compare(&last).await?;
+            }
+            starts.push(Start { seq: begin.max(earliest.get(partition)), offset: seen.high });
+        }
+        Ok(starts)
+    }
+
+    /// Whether the store has the topic's last event too: one that was restored from a backup may not.
+    async fn compare(&self, last: &RecordedEvent) -> Result<(), Ended> {
+        let (partition, seq) = (last.position.partition, last.position.seq);
+        loop {
+            let events = self.source.read(partition, seq - 1, 1).await.map_err(unavailable)?;
+            match events.iter().find(|event| event.position.seq == seq) {
+                Some(event) if event.header.event_id == last.header.event_id => return Ok(()),
+                Some(_) => return Err(self.replaced("it holds other events than the store")),
+                None if self.source.acknowledged().await.map_err(unavailable)?.get(partition) < seq => {
+                    return Err(Ended::Failed("the topic is ahead of the store: was the store restored?".into()));
+                }
+                // A log may answer with fewer events than it has.
+                None => sleep(SOURCE_PAUSE).await,
+            }
+        }
+    }
+}
+
+/// The seq up to which everything is in the topic.
+fn begin(seen: &Seen, epoch: Epoch, confirmed: Seq) -> Result<Seq, &'static str> {
+    let first = seen.first.as_ref().map(|event| event.position);
+    let last = seen.last.as_ref().map(|event| event.position);
+    if [first, last].into_iter().flatten().any(|position| position.epoch != epoch) {
+        return Err("it holds events of another epoch");
+    }
+    if confirmed > 0 && seen.high == 0 {
+        return Err("it is empty, and events were relayed to it");
+    }
+    if confirmed > 0 && first.is_some_and(|first| first.seq > confirmed) {
+        return Err("it begins behind what was relayed to it");
+    }
+    // A tail that the brokers lost is sent again.
+    Ok(last.map_or(confirmed, |last| confirmed.min(last.seq)))
+}
+
+/// Blocks.
+fn look(kafka: &KafkaOptions, partitions: Partition) -> Result<Vec<Seen>, Ended> {
+    let consumer: BaseConsumer<Reports> = kafka
+        .consumer(&format!("{}-relay", kafka.client_id))?
+        // Just the edges are looked at.
+        .set("queued.min.messages", "1")
+        .set("fetch.message.max.bytes", "65536")
+        .create_with_context(Reports::of("relay-start"))
+        .map_err(|error| kafka.refused(&error))?;
+    let mut seen = Vec::new();
+    for partition in 0..partitions {
+        let (low, high) = consumer
+            .fetch_watermarks(&kafka.topic, partition.into(), kafka.deadline)
+            .map_err(|error| Ended::from(&error))?;
+        seen.push(Seen { low, high, ..Seen::default() });
+    }
+    let firsts = read_each(kafka, &consumer, &seen, |seen| (seen.low == 0 && seen.high > 0).then_some(0))?;
+    let lasts = read_each(kafka, &consumer, &seen, |seen| (seen.high > seen.low).then_some(seen.high - 1))?;
+    for (seen, (first, last)) in seen.iter_mut().zip(firsts.into_iter().zip(lasts)) {
+        (seen.first, seen.last) = (first, last);
+    }
+    Ok(seen)
+}
+
+type Records = Vec<Option<Arc<RecordedEvent>>>;
+
+/// One record of each partition, at the offset that `at` names.
+fn read_each(
+    kafka: &KafkaOptions,
+    consumer: &BaseConsumer<Reports>,
+    seen: &[Seen],
+    at: impl Fn(&Seen) -> Option<i64>,
+) -> Result<Records, Ended> {
+    let mut assignment = TopicPartitionList::new();
+    for (partition, offset) in (0..).zip(seen.iter().map(at)) {
+        if let Some(offset) = offset {
+            assignment
+                .add_partition_offset(&kafka.topic, partition, Offset::Offset(offset))
+                .map_err(|error| Ended::from(&error))?;
+        }
+    }
+    consumer.assign(&assignment).map_err(|error| Ended::from(&error))?;
+    let mut records: Records = vec![None; seen.len()];
+    let (mut left, until) = (assignment.count(), Instant::now() + kafka.deadline);
+    while left > 0 {
+        let waited = consumer.poll(until.saturating_duration_since(Instant::now()));
+        let message = waited.unwrap_or(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)));
+        let message = message.map_err(|error| Ended::from(&error))?;
+        let slot = usize::try_from(message.partition()).ok().and_then(|partition| records.get_mut(partition));
+        if let Some(slot) = slot.filter(|slot| slot.is_none()) {
+            let foreign = |error: record::Foreign| {
+                Ended::Error(RelayError::Replaced { topic: kafka.topic.clone(), why: error.to_string() })
+            };
+            *slot = Some(record::decode(&message).map_err(foreign)?);
+            left -= 1;
+        }
+    }
+    Ok(records)
+}
+
+fn unavailable(error: LogError) -> Ended {
+    Ended::Failed(error.to_string())
+}
