@@ -67,10 +67,8 @@ impl Live {
     fn open(shared: Arc<Shared>, relayed: &ReadVector) -> Result<Self, OpenError> {
         let deadline = Instant::now() + shared.kafka.deadline;
         let look = Look::open(&shared.kafka, HABITS)?;
-        let unreachable = |fault: &Fault| OpenError::Unreachable {
-            brokers: shared.kafka.brokers.clone(),
-            why: fault.to_string(),
-        };
+        let unreachable =
+            |fault: &Fault| OpenError::Unreachable { brokers: shared.kafka.brokers.clone(), why: fault.to_string() };
         let ends = look.ends(shared.partitions, deadline).map_err(|fault| unreachable(&fault))?;
         if let Some(why) = made_anew(&ends, relayed) {
             return Err(OpenError::Topic { topic: shared.kafka.topic.clone(), why });

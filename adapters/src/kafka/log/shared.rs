@@ -17,8 +17,7 @@ use crate::{
     window::Window,
 };
 
-pub(super) const SHORTER: &str =
-    "the topic ends before what was read from it: it was made anew or has lost events; start again and see what the relay says";
+pub(super) const SHORTER: &str = "the topic ends before what was read from it: it was made anew or has lost events; start again and see what the relay says";
 
 pub(super) const OTHER_EPOCH: &str =
     "the topic holds events of another store: name another topic, or remove this one so that it is made anew";

@@ -1,0 +1,5 @@
+//! The log on a topic.
+
+mod contract;
+mod pipeline;
+mod topic;
