@@ -1,0 +1,5 @@
+//! Kafka: a topic for each test.
+
+mod log;
+mod relay;
+mod relay_support;
