@@ -1,5 +1,8 @@
 //! The log on a topic.
 
 mod contract;
+mod gateways;
+mod history;
 mod pipeline;
 mod topic;
+mod truth;

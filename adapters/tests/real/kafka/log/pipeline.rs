@@ -41,12 +41,16 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
+    pub(super) fn empty_source() -> Arc<MemoryLog> {
+        Arc::new(MemoryLog::new(EPOCH, PARTITIONS))
+    }
+
     pub(super) async fn open(options: LogOptions) -> Self {
         Self::on(Topic::new().await, options).await
     }
 
     pub(super) async fn on(topic: Topic, options: LogOptions) -> Self {
-        let source = Arc::new(MemoryLog::new(EPOCH, PARTITIONS));
+        let source = empty_source();
         let relay = Relay {
             source: source.clone(),
             checkpoints: Arc::new(Places::default()),
@@ -65,6 +69,10 @@ impl Pipeline {
         event.header.event_id = id.into();
         self.source.append(partition, event)
     }
+}
+
+pub(super) fn empty_source() -> Arc<MemoryLog> {
+    Arc::new(MemoryLog::new(EPOCH, PARTITIONS))
 }
 
 pub(super) async fn open(topic: &Topic, source: Arc<MemoryLog>, options: LogOptions) -> Arc<KafkaLog> {

@@ -53,6 +53,14 @@ impl Topic {
         ensure_topic(&self.kafka, &options).await.unwrap();
     }
 
+    /// After `remove`: the brokers take a moment to forget its name.
+    pub(super) async fn make_again(&self) {
+        let options = TopicOptions { partitions: PARTITIONS, replication: 1, retention: Duration::from_secs(3600) };
+        while !ensure_topic(&self.kafka, &options).await.is_ok_and(|state| state.created) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(super) async fn remove(&self) {
         let outcome = self.admin().delete_topics(&[&self.kafka.topic], &AdminOptions::new()).await.unwrap();
         assert!(outcome.iter().all(Result::is_ok), "{outcome:?}");
