@@ -1,6 +1,6 @@
 //! Where a session begins: what is in the topic, compared with the store and the checkpoint.
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, thread, time::Instant};
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
@@ -91,8 +91,21 @@ fn look(kafka: &KafkaOptions, partitions: Partition) -> Result<Vec<Seen>, Ended>
         // Just the edges are looked at.
         .set("queued.min.messages", "1")
         .set("fetch.message.max.bytes", "65536")
+        // Left alone, the second look waits a second for the first one's queue.
+        .set("fetch.queue.backoff.ms", "10")
         .create_with_context(Reports::of("relay-start"))
         .map_err(|error| kafka.refused(&error))?;
+    let seen = look_with(kafka, &consumer, partitions);
+    // Its end waits for threads of its own.
+    thread::spawn(move || drop(consumer));
+    seen
+}
+
+fn look_with(
+    kafka: &KafkaOptions,
+    consumer: &BaseConsumer<Reports>,
+    partitions: Partition,
+) -> Result<Vec<Seen>, Ended> {
     let mut seen = Vec::new();
     for partition in 0..partitions {
         let (low, high) = consumer
@@ -100,8 +113,8 @@ fn look(kafka: &KafkaOptions, partitions: Partition) -> Result<Vec<Seen>, Ended>
             .map_err(|error| Ended::from(&error))?;
         seen.push(Seen { low, high, ..Seen::default() });
     }
-    let firsts = read_each(kafka, &consumer, &seen, |seen| (seen.low == 0 && seen.high > 0).then_some(0))?;
-    let lasts = read_each(kafka, &consumer, &seen, |seen| (seen.high > seen.low).then_some(seen.high - 1))?;
+    let firsts = read_each(kafka, consumer, &seen, |seen| (seen.low == 0 && seen.high > 0).then_some(0))?;
+    let lasts = read_each(kafka, consumer, &seen, |seen| (seen.high > seen.low).then_some(seen.high - 1))?;
     for (seen, (first, last)) in seen.iter_mut().zip(firsts.into_iter().zip(lasts)) {
         (seen.first, seen.last) = (first, last);
     }

@@ -1,10 +1,6 @@
-//! What comes to the topic, and when a topic is refused.
+//! What comes to the topic.
 
-use std::{collections::HashMap, time::Duration};
-
-use sluice_adapters::kafka::{Relay, RelayError};
-use sluice_schema::position::ReadVector;
-use tokio_util::sync::CancellationToken;
+use std::collections::{HashMap, HashSet};
 
 use super::relay_support::{Rig, Running, SECRET};
 
@@ -48,30 +44,6 @@ async fn keys_tell_members_apart_and_nothing_is_in_the_clear() {
         assert!(!secret(&record.value) && !secret(&record.key) && !record.headers.values().any(|value| secret(value)));
         assert!(!String::from_utf8_lossy(&record.key).contains("member"));
     }
-    let different: std::collections::HashSet<_> = keys.values().collect();
+    let different: HashSet<_> = keys.values().collect();
     assert_eq!((keys.len(), different.len()), (10, 10));
-}
-
-#[track_caller]
-fn assert_replaced(ended: Result<(), RelayError>, what: &str) {
-    match ended {
-        Err(RelayError::Replaced { why, .. }) => assert!(why.contains(what), "{why}"),
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn run(relay: Relay) -> Result<(), RelayError> {
-    tokio::time::timeout(Duration::from_secs(60), relay.run(CancellationToken::new())).await.expect("it goes on")
-}
-
-#[tokio::test]
-async fn an_empty_topic_in_the_place_of_ours_is_refused() {
-    let rig = Rig::new().await;
-    rig.append(30);
-    rig.relay_all().await;
-    rig.delete_topic().await;
-    rig.make_topic().await;
-    rig.append(30);
-    assert_replaced(run(rig.relay()).await, "empty");
-    assert!(rig.records().await.iter().all(Vec::is_empty), "nothing was sent to it");
 }

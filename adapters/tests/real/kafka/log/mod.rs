@@ -3,6 +3,7 @@
 mod contract;
 mod gateways;
 mod history;
+mod outage;
 mod pipeline;
 mod topic;
 mod truth;
