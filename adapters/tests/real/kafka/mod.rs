@@ -1,6 +1,7 @@
 //! Kafka: a topic for each test, and for faults a broker of their own.
 
 mod broker;
+mod log;
 mod relay;
 mod relay_broker;
 #[cfg(feature = "failpoints")]
