@@ -27,9 +27,12 @@ impl Window {
         Self { partitions, max_events, max_bytes }
     }
 
-    /// Takes the event behind the partition's last one.
+    /// Takes the event behind the partition's last one. One that is further on begins the run anew.
     pub(crate) fn push(&mut self, event: Arc<RecordedEvent>) {
         let Some(recent) = self.partitions.get_mut(usize::from(event.position.partition)) else { return };
+        if recent.events.back().is_some_and(|last| last.position.seq + 1 != event.position.seq) {
+            *recent = Recent::default();
+        }
         recent.bytes += size(&event);
         recent.events.push_back(event);
         while recent.events.len() > self.max_events || recent.bytes > self.max_bytes {
@@ -48,7 +51,7 @@ impl Window {
 }
 
 /// About what it takes: ids and strings of the header are small beside the payload.
-fn size(event: &RecordedEvent) -> usize {
+pub(crate) fn size(event: &RecordedEvent) -> usize {
     const HEADER: usize = 1024;
     HEADER + event.payload.0.len()
 }
@@ -83,6 +86,15 @@ mod tests {
         assert_eq!(seqs(&window, 13, 1), Some(vec![14]));
         assert_eq!(seqs(&window, 15, 9), None);
         assert_eq!(window.read(1, 0, 9).map(|events| events.len()), None, "there is no such partition");
+    }
+
+    #[test]
+    fn a_jump_begins_anew() {
+        let mut window = Window::new(1, 9, usize::MAX);
+        [11, 12, 20, 21].into_iter().for_each(|seq| window.push(event(seq, 1)));
+        assert_eq!(seqs(&window, 10, 9), None);
+        assert_eq!(seqs(&window, 12, 9), None, "nothing is said of what was jumped over");
+        assert_eq!(seqs(&window, 19, 9), Some(vec![20, 21]));
     }
 
     #[test]

@@ -2,21 +2,58 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sluice_adapters::kafka::foreign::ForeignReader;
 use sluice_domain::eligibility::process::{EligibilityProcess, ProcessConfig};
 use sluice_subscriptions::worker::Worker;
 use tokio_util::sync::CancellationToken;
 
-use super::{parts::Parts, workers::AskPayer};
+use super::{
+    parts::{Parts, StartError, kafka_options},
+    relay,
+    workers::AskPayer,
+};
 use crate::{
-    config::{Config, Role},
+    config::{Config, LogKind, Role},
     shutdown::Tasks,
 };
 
 /// Starts what this process's roles ask for.
-pub(super) fn start(parts: &Parts, config: &Config, tasks: &Tasks) {
+pub(super) async fn start(parts: &Parts, config: &Config, tasks: &Tasks) -> Result<(), StartError> {
     if config.server.has(Role::Worker) {
         ask_payers(parts, config, tasks);
+        read_foreign_topics(parts, config, tasks)?;
     }
+    if config.server.has(Role::Relay) && config.parts.log == LogKind::Kafka {
+        relay::start(parts, config, tasks).await?;
+    }
+    watch_topic(parts, tasks);
+    Ok(())
+}
+
+/// Where the topic can't be true any more, the process ends: what it would deliver may be wrong.
+fn watch_topic(parts: &Parts, tasks: &Tasks) {
+    let Some(topic) = parts.topic.clone() else { return };
+    tasks.spawn("the log", |token| async move {
+        tokio::select! {
+            why = topic.failed() => tracing::error!(why, "the topic can't be read on: this process must start again"),
+            () = token.cancelled() => {}
+        }
+    });
+}
+
+/// All processes with the role share the partitions of each topic, as one consumer group.
+fn read_foreign_topics(parts: &Parts, config: &Config, tasks: &Tasks) -> Result<(), StartError> {
+    let publisher = Arc::new(parts.publisher());
+    for topic in &config.foreign_topics {
+        let reader =
+            ForeignReader { kafka: kafka_options(config)?, topic: topic.clone(), publisher: publisher.clone() };
+        tasks.spawn("a foreign topic", |token| async move {
+            if let Err(error) = reader.run(token).await {
+                tracing::error!(%error, "a foreign topic can't be read");
+            }
+        });
+    }
+    Ok(())
 }
 
 /// The worker reads the store, not the topic: checks are asked and answered while Kafka is away.

@@ -5,6 +5,7 @@ mod banner;
 mod demo;
 mod keys;
 mod parts;
+mod relay;
 mod watched;
 mod workers;
 
@@ -83,7 +84,7 @@ impl App {
         let tasks = Tasks::default();
         let health = Arc::<Health>::default();
         tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
-        background::start(&parts, &config, &tasks);
+        background::start(&parts, &config, &tasks).await?;
         let gate = match config.server.has(Role::Gateway) {
             true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks)?)),
             false => None,

@@ -12,6 +12,8 @@ pub(super) fn parts(config: &Config) -> Result<(), Fault> {
     store(config)?;
     log(config)?;
     relationships(config)?;
+    let reads = config.foreign_topics.is_empty() || !config.kafka.brokers.is_empty();
+    must(reads, "kafka.brokers", "there are `foreign_topics`, so it must name the bootstrap servers: host:port")?;
     must(config.demo.tenant.parse::<TenantId>().is_ok(), "demo.tenant", "it must be a tenant's id")
 }
 

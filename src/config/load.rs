@@ -8,6 +8,8 @@ use config::{
     builder::{ConfigBuilder, DefaultState},
 };
 
+use sluice_adapters::kafka::foreign;
+
 use super::{
     AuthMode, Config, ConfigError, Latency,
     check::{self, must},
@@ -146,6 +148,7 @@ fn any_origin(value: &Value) -> Option<&str> {
 /// What types cannot say. The key at fault, and what it must be.
 fn check(config: &Config) -> Result<(), (String, String)> {
     transports(config)?;
+    foreign::check_all(&config.foreign_topics).map_err(|why| ("foreign_topics".to_owned(), why.to_string()))?;
     sections(config).and_then(|()| check::parts(config)).map_err(|(key, what)| (key.into(), what.into()))
 }
 

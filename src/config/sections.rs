@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use sluice_adapters::kafka::foreign::ForeignTopic;
 
 use super::{Kafka, Parts, Period, Postgres, SpiceDb};
 use crate::transports::TransportConfig;
@@ -23,6 +24,8 @@ pub struct Config {
     pub postgres: Postgres,
     pub kafka: Kafka,
     pub spicedb: SpiceDb,
+    /// Topics of other services, whose events are published here; docs/foreign-topics.md.
+    pub foreign_topics: Vec<ForeignTopic>,
     pub server: Server,
     pub transports: TransportConfig,
     pub limits: Limits,
@@ -41,6 +44,7 @@ impl Default for Config {
             postgres: Postgres::default(),
             kafka: Kafka::default(),
             spicedb: SpiceDb::default(),
+            foreign_topics: Vec::new(),
             server: Server::default(),
             transports: TransportConfig::default(),
             limits: Limits::default(),

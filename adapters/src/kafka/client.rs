@@ -187,7 +187,10 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, _: &str) {
-        count_error(self.client, &error);
+        // The end of a partition comes by this way too.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            count_error(self.client, &error);
+        }
     }
 }
 

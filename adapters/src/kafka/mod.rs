@@ -16,6 +16,7 @@
 pub(crate) mod client;
 pub(crate) mod error;
 pub mod foreign;
+mod log;
 #[allow(dead_code, reason = "the relay and the log use it")]
 mod record;
 mod relay;
@@ -25,5 +26,6 @@ mod topic;
 
 pub use client::KafkaOptions;
 pub use error::OpenError;
+pub use log::{KafkaLog, LogOptions};
 pub use relay::{Relay, RelayError};
-pub use topic::{TopicOptions, TopicState, ensure_topic, inspect_topic};
+pub use topic::{TopicOptions, TopicState, empty_topic, ensure_topic, inspect_topic};

@@ -3,6 +3,7 @@
 use std::{cmp, time::Duration};
 
 use rdkafka::{
+    Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
@@ -65,7 +66,27 @@ pub async fn inspect_topic(kafka: &KafkaOptions) -> Result<Option<usize>, OpenEr
     count_partitions(kafka).await
 }
 
-fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result<(), OpenError> {
+/// Removes every record of the topic, for a new epoch to begin in it; offsets go on.
+///
+/// # Errors
+/// Kafka does not answer within the deadline, or the right to delete records is missing.
+pub async fn empty_topic(kafka: &KafkaOptions) -> Result<(), OpenError> {
+    let admin: AdminClient<Reports> =
+        kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
+    let partitions = count_partitions(kafka).await?.unwrap_or(0);
+    let mut all = TopicPartitionList::new();
+    for partition in (0..).take(partitions) {
+        all.add_partition_offset(&kafka.topic, partition, Offset::End).map_err(|error| kafka.refused(&error))?;
+    }
+    let emptied = admin.delete_records(&all, &within(kafka)).await.map_err(|error| kafka.refused(&error));
+    spawn_blocking(move || drop(admin));
+    for element in emptied?.elements() {
+        element.error().map_err(|error| kafka.refused(&error))?;
+    }
+    Ok(())
+}
+
+pub(super) fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result<(), OpenError> {
     if found == usize::from(wanted) {
         return Ok(());
     }
@@ -73,7 +94,7 @@ fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result
 }
 
 /// How many partitions the topic has; `None` where there is no such topic.
-async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
+pub(super) async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
     let options = kafka.clone();
     let ask = move || {
         let client: BaseConsumer<Reports> =

@@ -1,10 +1,37 @@
-//! Kafka: how it is reached.
+//! Kafka: how it is reached, and the topic that gateways read.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
-use sluice_adapters::kafka::KafkaOptions;
+use sluice_adapters::kafka::{KafkaLog, KafkaOptions, Relay, TopicOptions, ensure_topic};
+use sluice_subscriptions::log::{Checkpoints, EventLog};
 
-use crate::config::Config;
+use super::StartError;
+use crate::config::{Config, Role};
+
+/// The topic, made where it is absent; and the log on it, where this process serves clients.
+pub(super) async fn open(
+    config: &Config,
+    source: &Arc<dyn EventLog>,
+    checkpoints: &dyn Checkpoints,
+) -> Result<Option<Arc<KafkaLog>>, StartError> {
+    let kafka = kafka_options(config)?;
+    let topic = TopicOptions {
+        partitions: source.partitions(),
+        replication: config.kafka.replication,
+        retention: config.log_retention.0,
+    };
+    let state = ensure_topic(&kafka, &topic).await?;
+    if state.created {
+        tracing::info!(topic = kafka.topic, "the topic was made");
+    }
+    state.differences.iter().for_each(|difference| tracing::warn!("{difference}"));
+    if !config.server.has(Role::Gateway) {
+        return Ok(None);
+    }
+    let relayed = checkpoints.load(Relay::CHECKPOINT, source.epoch()).await.map_err(StartError::Checkpoint)?;
+    let relayed = relayed.unwrap_or_else(|| sluice_schema::position::ReadVector::start(source.partitions()));
+    Ok(Some(Arc::new(KafkaLog::open(&kafka, source.clone(), relayed).await?)))
+}
 
 /// Why the settings of librdkafka can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -12,28 +12,31 @@ use std::{
 
 use sluice_adapters::{
     clearinghouse::{Latency as SimulatedLatency, SimulatedClearinghouse},
+    kafka::KafkaLog,
     postgres::{self, Lease, MasterKeyError},
     spicedb, sqlite,
 };
 use sluice_domain::{
     eligibility::{commands::EligibilityService, payer::Payer},
     keyring::Keyring,
+    publishing::Publisher,
     store::EventStore,
 };
 use sluice_subscriptions::{
     audit::AuditTrail,
-    log::{Checkpoints, EventLog},
+    log::{Checkpoints, EventLog, LogError},
     relationships::{self, Relationships, RelationshipsError},
 };
 
-use self::{embedded::Files, platform::Platform};
+use self::embedded::Files;
+pub(super) use self::platform::Platform;
 pub(crate) use self::{
     kafka::{PropertiesError, kafka_options},
     platform::{postgres_options, spicedb_options},
 };
 use crate::{
     auth::{Issuer, IssuerError, JwksError, Verifier},
-    config::{Clearinghouse, Config, Latency, RelationshipsKind, StoreKind},
+    config::{Clearinghouse, Config, Latency, LogKind, RelationshipsKind, StoreKind},
 };
 
 /// Why the gateway can't start.
@@ -47,6 +50,10 @@ pub enum StartError {
     MasterKey(#[from] MasterKeyError),
     #[error(transparent)]
     SpiceDb(#[from] spicedb::OpenError),
+    #[error(transparent)]
+    Kafka(#[from] sluice_adapters::kafka::OpenError),
+    #[error("the relay's checkpoint can't be read: {0}")]
+    Checkpoint(#[source] LogError),
     #[error(transparent)]
     KafkaProperties(#[from] PropertiesError),
     #[error("the data directory {path} can't be made: {source}", path = .path.display())]
@@ -75,6 +82,8 @@ pub(super) struct Parts {
     payer: Arc<dyn Payer>,
     /// What gateways read events from.
     pub(super) log: Arc<dyn EventLog>,
+    /// The same, where it is a topic.
+    pub(super) topic: Option<Arc<KafkaLog>>,
     pub(super) relationships: Arc<dyn Relationships>,
 }
 
@@ -86,16 +95,6 @@ struct Storage {
     audit: Arc<dyn AuditTrail>,
     keyring: Arc<dyn Keyring>,
     place: Place,
-}
-
-impl Storage {
-    /// What gateways read: the store itself, or the topic that it is relayed to.
-    async fn log(&self, config: &Config) -> Result<Arc<dyn EventLog>, StartError> {
-        match config.parts.log {
-            LogKind::Store => Ok(self.outbox.clone()),
-            LogKind::Kafka => Ok(kafka::open(config, self).await?),
-        }
-    }
 }
 
 /// Where it is.
@@ -114,9 +113,14 @@ impl Parts {
             (RelationshipsKind::Embedded, Place::Files(files)) => Arc::new(files.relationships().await?),
             _ => Arc::new(platform::relationships(config).await?),
         };
+        let topic = match config.parts.log {
+            LogKind::Store => None,
+            LogKind::Kafka => kafka::open(config, &storage.outbox, storage.checkpoints.as_ref()).await?,
+        };
         Ok(Self {
             payer: Arc::new(clearinghouse(&config.eligibility.clearinghouse)),
-            log: storage.log(config).await?,
+            log: topic.clone().map_or_else(|| storage.outbox.clone(), |topic| topic as Arc<dyn EventLog>),
+            topic,
             relationships,
             storage,
         })
@@ -143,16 +147,28 @@ impl Parts {
         EligibilityService::new(self.storage.store.clone(), self.keyring(), self.payer.clone())
     }
 
-    /// What one process of all that share the parts holds at a time; `None` where this one is alone.
-    pub(super) fn lease(&self, name: &str) -> Option<Lease> {
+    pub(super) fn publisher(&self) -> Publisher {
+        Publisher::new(self.storage.store.clone(), self.keyring())
+    }
+
+    /// What the relay needs; `None` where the store is embedded, and its own log.
+    pub(super) fn platform(&self) -> Option<&Platform> {
         match &self.storage.place {
             Place::Files(_) => None,
-            Place::Platform(platform) => Some(platform.lease(name)),
+            Place::Platform(platform) => Some(platform),
         }
+    }
+
+    /// What one process of all that share the parts holds at a time; `None` where this one is alone.
+    pub(super) fn lease(&self, name: &str) -> Option<Lease> {
+        self.platform().map(|platform| platform.lease(name))
     }
 
     /// Writes what is queued, and closes files and connections.
     pub(super) async fn close(&self) {
+        if let Some(topic) = &self.topic {
+            topic.close().await;
+        }
         match &self.storage.place {
             Place::Files(files) => files.close().await,
             Place::Platform(platform) => platform.close().await,

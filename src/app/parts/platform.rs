@@ -4,7 +4,8 @@ use std::{fs, sync::Arc, time::Duration};
 
 use sluice_adapters::{
     postgres::{
-        Lease, MasterKey, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions, PostgresStore, StoreOptions,
+        Lease, MasterKey, OpenError, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions, PostgresStore,
+        StoreOptions,
     },
     spicedb::{SchemaState, SpiceDb, SpiceDbOptions},
 };
@@ -13,9 +14,9 @@ use sluice_subscriptions::relationships;
 use super::{Place, StartError, Storage};
 use crate::config::{AuthMode, Config, LogKind};
 
-pub(super) struct Platform {
+pub(in crate::app) struct Platform {
     db: Postgres,
-    store: Arc<PostgresStore>,
+    pub(in crate::app) store: Arc<PostgresStore>,
     audit: Arc<PostgresAudit>,
 }
 
@@ -42,6 +43,12 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
 }
 
 impl Platform {
+    /// The store as far back as the log is kept: a relay that begins a new epoch copies no more than that.
+    pub(in crate::app) async fn recent(&self, retention: Duration) -> Result<Arc<PostgresStore>, OpenError> {
+        let options = StoreOptions { retention: Some(retention) };
+        PostgresStore::open(&self.db, options).await.map(Arc::new)
+    }
+
     pub(super) fn lease(&self, name: &str) -> Lease {
         self.db.lease(name)
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use sluice_schema::ids::TenantId;
 
 /// One topic. `docs/foreign-topics.md` tells it with examples.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForeignTopic {
     pub topic: String,
@@ -39,7 +39,7 @@ pub struct ForeignTopic {
 }
 
 /// How events of one type become ours. Texts with `{…}` are templates over the event's attributes and data.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventMapping {
     /// The type as the message names it: CloudEvents' `type`, or the header's.

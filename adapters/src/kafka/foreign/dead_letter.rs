@@ -57,8 +57,7 @@ impl DeadLetters {
 
     async fn try_create(&self) -> Result<(), String> {
         let admin = self.kafka.admin().map_err(|error| error.to_string())?;
-        let admin: AdminClient<_> =
-            admin.create_with_context(Reports::of(CLIENT)).map_err(|error| sentence(&error))?;
+        let admin: AdminClient<_> = admin.create_with_context(Reports::of(CLIENT)).map_err(|error| sentence(&error))?;
         let admin = Detached::of(admin);
         // As many partitions and replicas as the brokers give by default.
         let topic = NewTopic::new(&self.topic, -1, TopicReplication::Fixed(-1))

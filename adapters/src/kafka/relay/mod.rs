@@ -32,11 +32,15 @@ const SOURCE_PAUSE: Duration = Duration::from_millis(20);
 /// What ends a relay. Everything else it waits out.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
+    /// It was deleted and made again, or emptied: a new epoch may begin in it.
+    #[error("the topic {topic} is not the one that the store was relayed to: {why}")]
+    MadeAnew { topic: String, why: String },
+    /// Whose events these are can't be told here.
     #[error(
-        "the topic {topic} is not the one that the store was relayed to ({why}): start a new epoch, or name a topic of its \
-         own, before events are relayed again"
+        "the topic {topic} is not this store's ({why}): name a topic of its own in `kafka.topic`, or delete this one if nobody \
+         needs it"
     )]
-    Replaced { topic: String, why: String },
+    NotOurs { topic: String, why: String },
     #[error(transparent)]
     Open(#[from] OpenError),
 }
@@ -119,7 +123,11 @@ impl Relay {
         }
     }
 
-    fn replaced(&self, why: &str) -> Ended {
-        Ended::Error(RelayError::Replaced { topic: self.kafka.topic.clone(), why: why.into() })
+    fn made_anew(&self, why: &str) -> Ended {
+        Ended::Error(RelayError::MadeAnew { topic: self.kafka.topic.clone(), why: why.into() })
+    }
+
+    fn not_ours(&self, why: &str) -> Ended {
+        Ended::Error(RelayError::NotOurs { topic: self.kafka.topic.clone(), why: why.into() })
     }
 }

@@ -163,7 +163,7 @@ impl<'a> Session<'a> {
         match self.flight().confirm(partition, seq, offset) {
             Ok(()) => {}
             Err(Astray::OutOfOrder) => return Err(Ended::Failed("a confirmation came out of order".into())),
-            Err(Astray::OffsetWentBack) => return Err(self.relay.replaced("offsets went back: it was made anew")),
+            Err(Astray::OffsetWentBack) => return Err(self.relay.made_anew("offsets went back: it was made anew")),
         }
         self.confirmed.send_modify(|confirmed| confirmed.advance(partition, seq));
         Ok(())

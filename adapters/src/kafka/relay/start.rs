@@ -40,7 +40,10 @@ impl Relay {
         let earliest = self.source.earliest().await.map_err(unavailable)?;
         let mut starts = Vec::new();
         for ((partition, confirmed), seen) in confirmed.partitions().zip(seen) {
-            let begin = begin(&seen, self.source.epoch(), confirmed).map_err(|why| self.replaced(why))?;
+            let begin = begin(&seen, self.source.epoch(), confirmed).map_err(|not| match not {
+                Not::Ours(why) => self.not_ours(why),
+                Not::TheSame(why) => self.made_anew(why),
+            })?;
             if let Some(last) = seen.last.filter(|last| last.position.seq > earliest.get(partition)) {
                 self.compare(&last).await?;
             }
@@ -56,7 +59,7 @@ impl Relay {
             let events = self.source.read(partition, seq - 1, 1).await.map_err(unavailable)?;
             match events.iter().find(|event| event.position.seq == seq) {
                 Some(event) if event.header.event_id == last.header.event_id => return Ok(()),
-                Some(_) => return Err(self.replaced("it holds other events than the store")),
+                Some(_) => return Err(self.not_ours("it holds other events than the store")),
                 None if self.source.acknowledged().await.map_err(unavailable)?.get(partition) < seq => {
                     return Err(Ended::Failed("the topic is ahead of the store: was the store restored?".into()));
                 }
@@ -67,18 +70,25 @@ impl Relay {
     }
 }
 
+/// Why the relay can't go on with the topic that it finds.
+#[derive(Debug, PartialEq, Eq)]
+enum Not {
+    Ours(&'static str),
+    TheSame(&'static str),
+}
+
 /// The seq up to which everything is in the topic.
-fn begin(seen: &Seen, epoch: Epoch, confirmed: Seq) -> Result<Seq, &'static str> {
+fn begin(seen: &Seen, epoch: Epoch, confirmed: Seq) -> Result<Seq, Not> {
     let first = seen.first.as_ref().map(|event| event.position);
     let last = seen.last.as_ref().map(|event| event.position);
     if [first, last].into_iter().flatten().any(|position| position.epoch != epoch) {
-        return Err("it holds events of another epoch");
+        return Err(Not::Ours("it holds events of another epoch"));
     }
     if confirmed > 0 && seen.high == 0 {
-        return Err("it is empty, and events were relayed to it");
+        return Err(Not::TheSame("it is empty, and events were relayed to it"));
     }
     if confirmed > 0 && first.is_some_and(|first| first.seq > confirmed) {
-        return Err("it begins behind what was relayed to it");
+        return Err(Not::TheSame("it begins behind what was relayed to it"));
     }
     // A tail that the brokers lost is sent again.
     Ok(last.map_or(confirmed, |last| confirmed.min(last.seq)))
@@ -135,7 +145,7 @@ fn read_each(
         let slot = usize::try_from(message.partition()).ok().and_then(|partition| records.get_mut(partition));
         if let Some(slot) = slot.filter(|slot| slot.is_none()) {
             let foreign = |error: record::Foreign| {
-                Ended::Error(RelayError::Replaced { topic: kafka.topic.clone(), why: error.to_string() })
+                Ended::Error(RelayError::NotOurs { topic: kafka.topic.clone(), why: error.to_string() })
             };
             *slot = Some(record::decode(&message).map_err(foreign)?);
             left -= 1;

@@ -1,0 +1,173 @@
+//! A consumer that is told where to read.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+    message::BorrowedMessage,
+    types::RDKafkaErrorCode as Code,
+};
+use sluice_schema::position::Partition;
+
+use crate::kafka::{
+    KafkaOptions, OpenError,
+    client::Reports,
+    error::{of_code, sentence},
+};
+
+/// librdkafka asks for a group's name; nobody joins it.
+const GROUP: &str = "sluice-log";
+
+/// Reads the records of some partitions from given offsets on. All calls block, and so does its end (up to 0.6 s): it
+/// belongs on a thread of its own.
+pub(super) struct Look {
+    consumer: BaseConsumer<Reports>,
+    topic: String,
+}
+
+/// How a client is used.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Habits {
+    /// Its name in logs and metrics.
+    pub(super) client: &'static str,
+    /// How long a broker keeps a request that it has nothing for. Whoever jumps about waits for the one before.
+    pub(super) patience: Duration,
+}
+
+/// What was read.
+pub(super) enum Seen<'a> {
+    Record(BorrowedMessage<'a>),
+    /// There is nothing more in this partition now.
+    End(Partition),
+}
+
+/// Why nothing was read.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The asked offset is not there: retention has passed it, or the partition is shorter than it was.
+    Moved,
+    /// The deadline has passed.
+    Late,
+    /// The client goes on by itself.
+    Kafka(String),
+}
+
+/// A partition's first offset, and the one behind its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) low: i64,
+    pub(super) high: i64,
+}
+
+impl Look {
+    pub(super) fn open(kafka: &KafkaOptions, habits: Habits) -> Result<Self, OpenError> {
+        let consumer = kafka
+            .consumer(GROUP)?
+            .set("enable.partition.eof", "true")
+            .set("fetch.wait.max.ms", habits.patience.as_millis().to_string())
+            // Memory: records wait with the brokers, not in here.
+            .set("queued.min.messages", "2000")
+            .set("queued.max.messages.kbytes", "4096")
+            .set("fetch.queue.backoff.ms", "5")
+            .set("fetch.max.bytes", "16777216")
+            .create_with_context(Reports::of(habits.client))
+            .map_err(|error| kafka.refused(&error))?;
+        Ok(Self { consumer, topic: kafka.topic.clone() })
+    }
+
+    /// Reads from these offsets on, and no other partition.
+    pub(super) fn assign(&self, places: impl IntoIterator<Item = (Partition, i64)>) -> Result<(), Fault> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in places {
+            list.add_partition_offset(&self.topic, partition.into(), Offset::Offset(offset)).map_err(kafka_fault)?;
+        }
+        self.consumer.assign(&list).map_err(kafka_fault)
+    }
+
+    /// Reads nothing until the next `assign`.
+    pub(super) fn rest(&self) {
+        // It fails where the client is at its end, and then it rests anyway.
+        let _ = self.consumer.unassign();
+    }
+
+    /// The next record or end, if one comes within `wait`.
+    pub(super) fn poll(&self, wait: Duration) -> Option<Result<Seen<'_>, Fault>> {
+        Some(match self.consumer.poll(wait)? {
+            Ok(message) => Ok(Seen::Record(message)),
+            Err(KafkaError::PartitionEOF(partition)) => Ok(Seen::End(Partition::try_from(partition).unwrap_or(0))),
+            Err(error) => Err(kafka_fault(error)),
+        })
+    }
+
+    /// The next record or end; the client's own troubles are waited out until `deadline`.
+    pub(super) fn next(&self, deadline: Instant) -> Result<Seen<'_>, Fault> {
+        let mut trouble = Fault::Late;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.poll(left) {
+                Some(Ok(seen)) => return Ok(seen),
+                Some(Err(Fault::Moved)) => return Err(Fault::Moved),
+                Some(Err(other)) => trouble = other,
+                None if left.is_zero() => return Err(trouble),
+                None => {}
+            }
+        }
+    }
+
+    /// Where partitions `0..partitions` begin and end now.
+    pub(super) fn ends(&self, partitions: Partition, deadline: Instant) -> Result<Vec<Ends>, Fault> {
+        let lows = self.offsets(0..partitions, Offset::Beginning, deadline)?;
+        let highs = self.offsets(0..partitions, Offset::End, deadline)?;
+        Ok(lows.into_iter().zip(highs).map(|(low, high)| Ends { low, high }).collect())
+    }
+
+    pub(super) fn ends_of(&self, partition: Partition, deadline: Instant) -> Result<Ends, Fault> {
+        let one = |which| self.offsets(partition..partition + 1, which, deadline);
+        match (one(Offset::Beginning)?.first(), one(Offset::End)?.first()) {
+            (Some(low), Some(high)) => Ok(Ends { low: *low, high: *high }),
+            _ => Err(Fault::Late),
+        }
+    }
+
+    /// Kafka's ListOffsets, in which -2 and -1 in place of a time stand for the first offset and the one behind the last.
+    fn offsets(
+        &self,
+        partitions: std::ops::Range<Partition>,
+        which: Offset,
+        deadline: Instant,
+    ) -> Result<Vec<i64>, Fault> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.topic, partition.into(), which).map_err(kafka_fault)?;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let list = self.consumer.offsets_for_times(list, left).map_err(kafka_fault)?;
+        let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            element.error().map_err(kafka_fault)?;
+            match element.offset() {
+                Offset::Offset(offset) => Ok(offset),
+                _ => Err(Fault::Late),
+            }
+        };
+        list.elements().iter().map(offset).collect()
+    }
+}
+
+fn kafka_fault(error: KafkaError) -> Fault {
+    match error.rdkafka_error_code() {
+        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Fault::Moved,
+        _ => Fault::Kafka(sentence(&error)),
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Moved => f.write_str(&of_code(Code::OffsetOutOfRange)),
+            Self::Late => f.write_str(&of_code(Code::OperationTimedOut)),
+            Self::Kafka(why) => f.write_str(why),
+        }
+    }
+}
