@@ -9,6 +9,7 @@ use crate::{
     fault::{self, Fault},
     harness::{Options, Server, soon},
     installation::Home,
+    scene::named,
 };
 
 const ROUNDS: usize = 50;
@@ -70,7 +71,7 @@ fn draw(process: usize, random: &mut fastrand::Rng) -> Fault {
 /// Pings come often, so that clients resume from the progress that pings tell, too.
 fn options(process: usize) -> Options {
     let (name, role) = PROCESSES[process];
-    Options::named(name)
+    named(name)
         .env("SLUICE__SERVER__ROLES", role)
         .env("SLUICE__TRANSPORTS__PING_INTERVAL_MS", "20")
         .env("SLUICE__TRANSPORTS__MAX_SILENT_INTERVALS", "1000")

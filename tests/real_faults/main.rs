@@ -10,7 +10,7 @@ mod crash;
 mod evidence;
 #[path = "../e2e/crash/fault.rs"]
 mod fault;
-#[allow(dead_code, reason = "other tests use the rest of it")]
+#[allow(dead_code, unused_imports, reason = "other tests use the rest of it")]
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 #[allow(dead_code, reason = "other tests use the rest of it")]

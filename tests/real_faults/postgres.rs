@@ -8,7 +8,7 @@ use crate::{
     clients::PERSON,
     harness::soon,
     parts::{Postmaster, resident},
-    scene::{Scene, are_refused, insist, insist_all, insist_by, keys, names_as_away, options},
+    scene::{Scene, are_answered, are_refused, insist, insist_all, insist_by, keys, names_as_away, options},
 };
 
 const BEFORE: usize = 5;
@@ -23,10 +23,10 @@ async fn away_nothing_happens_by_half_and_streams_hold_until_it_is_back() {
     let scene = Scene::set(options()).await;
     let mut postgres = Postmaster::of_tests();
     scene
-        .play(BEFORE + MEANWHILE + BEHIND, async |server, observed| {
+        .play(BEFORE + MEANWHILE + BEHIND, async |server, _| {
             let viewer = server.viewer(PERSON);
             let mut checks = insist_all(viewer, &keys("before", BEFORE)).await;
-            observed.reaches(BEFORE * 5).await;
+            are_answered(server, &checks).await;
 
             postgres.stop().await;
             let meanwhile = keys("meanwhile", MEANWHILE);
@@ -63,7 +63,8 @@ async fn restarted_in_mid_load_nothing_is_lost_and_nothing_comes_twice() {
                     postgres.start().await;
                 }
             };
-            tokio::join!(insist_by(WRITERS, server.viewer(PERSON), &keys("k", CHECKS)), restarts).0
+            let keys = keys("k", CHECKS);
+            tokio::join!(insist_by(WRITERS, server.viewer(PERSON), &keys), restarts).0
         })
         .await;
 }
@@ -84,7 +85,8 @@ async fn a_slow_transaction_holds_up_64_writers_and_costs_nobody_anything() {
                 slow.execute("ROLLBACK").await.unwrap();
                 slow.close().await.unwrap();
             };
-            tokio::join!(insist_by(WRITERS, server.viewer(PERSON), &keys("k", CHECKS)), holding).0
+            let keys = keys("k", CHECKS);
+            tokio::join!(insist_by(WRITERS, server.viewer(PERSON), &keys), holding).0
         })
         .await;
 }

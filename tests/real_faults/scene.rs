@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::{
     clients::{Door, Observed, PERSON, Subscriber},
     evidence,
-    harness::{Options, RICH, Server, Viewer, question, soon},
+    harness::{DEADLINE, MEMBER, Options, RICH, Server, Viewer, WATCH, Ws, question, soon},
 };
 
 /// What follows a fault may take this long altogether; only a test that fails waits so long.
@@ -18,6 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How soon somebody who was told UNAVAILABLE asks again.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// One of several processes of an installation.
+pub(crate) fn named(name: &'static str) -> Options {
+    Options { name, ..Options::default() }
+}
 
 /// Clients that do not answer to pings stay connected: there are fewer pings than that.
 pub(crate) fn options() -> Options {
@@ -121,8 +126,22 @@ pub(crate) async fn names_as_away(server: &Server, parts: &[&str]) {
             }
         }
     };
-    let named = timeout(crate::harness::DEADLINE, named).await;
+    let named = timeout(DEADLINE, named).await;
     assert!(named.is_ok(), "{parts:?} are to be named, and it is {last}");
+}
+
+/// A demo person who watches the member's checks, from now on.
+pub(crate) async fn listen(server: &Server, person: &str) -> Ws {
+    let after = server.viewer(PERSON).now().await;
+    let mut ws = server.viewer(person).connect().await;
+    ws.subscribe("w", WATCH, json!({ "member": MEMBER, "after": after })).await;
+    ws.ping().await;
+    ws
+}
+
+/// How many changes of checks a listener was told of, up to now.
+pub(crate) async fn changes(ws: &mut Ws) -> usize {
+    ws.heard().await.matches("\"memberEligibility\"").count()
 }
 
 /// Waits until the store has an answer for each check, whoever is told of it.

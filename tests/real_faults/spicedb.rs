@@ -4,10 +4,13 @@ use serde_json::json;
 
 use crate::{
     clients::PERSON,
-    harness::{MEMBER, RICH, Server, WATCH, Ws, question},
+    harness::{RICH, Server, Ws, question},
     installation::required,
     parts::{Paused, Proxy, resident, revoke_guardian},
-    scene::{Scene, acknowledged, are_refused, insist, insist_all, insist_by, keys, names_as_away, options},
+    scene::{
+        Scene, acknowledged, are_answered, are_refused, changes, insist, insist_all, insist_by, keys, listen, named,
+        names_as_away, options,
+    },
 };
 
 const PID: &str = "SLUICE_TEST_SPICEDB_PID";
@@ -21,21 +24,28 @@ const GROWTH: u64 = 64;
 
 #[tokio::test]
 async fn silent_nothing_is_done_or_shown_until_it_answers_again() {
-    let scene = Scene::set(options().env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
-        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", "1000")).await;
+    let slow_payer = options()
+        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
+        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", "1000");
+    let scene = Scene::set(slow_payer).await;
     scene
-        .play(BEFORE + MEANWHILE + BEHIND, async |server, observed| {
+        .play(BEFORE + MEANWHILE + BEHIND, async |server, _| {
             let viewer = server.viewer(PERSON);
+            let mut nurse = listen(server, "nurse").await;
             // Their answers come while nobody can be asked whether they may be shown.
             let mut checks = insist_all(viewer, &keys("before", BEFORE)).await;
+            for _ in 0..BEFORE {
+                nurse.next_for("w").await;
+            }
+
             let paused = Paused::begin(PID);
             let meanwhile = keys("meanwhile", MEANWHILE);
             are_refused(viewer, &meanwhile[..20], 20).await;
-            let (before, seen) = (resident(server.pid()), observed.count());
+            let before = resident(server.pid());
             are_refused(viewer, &meanwhile, 50).await;
             let growth = resident(server.pid()).saturating_sub(before);
             assert!(growth < GROWTH, "it grew by {growth} MiB");
-            assert_eq!(observed.count(), seen, "nothing was shown");
+            assert_eq!(changes(&mut nurse).await, BEFORE, "nothing was shown");
             names_as_away(server, &["relationships"]).await;
             drop(paused);
 
@@ -52,8 +62,8 @@ async fn silent_nothing_is_done_or_shown_until_it_answers_again() {
 async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
     let spicedb = required("SLUICE_TEST_SPICEDB");
     let proxy = Proxy::to(spicedb.trim_start_matches("http://")).await;
-    let sound = Server::start(crate::harness::Options::named("sound")).await;
-    let cut_off = crate::harness::Options::named("cut-off").env("SLUICE__SPICEDB__ENDPOINT", &format!("http://{}", proxy.address()));
+    let sound = Server::start(named("sound")).await;
+    let cut_off = named("cut-off").env("SLUICE__SPICEDB__ENDPOINT", &format!("http://{}", proxy.address()));
     let cut_off = Server::start_in(sound.home().clone(), cut_off).await;
     let mut listening = Vec::new();
     for person in ["guardian", "nurse", "stranger"] {
@@ -68,7 +78,7 @@ async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
     let refused = cut_off.viewer(PERSON).request(question(RICH), "meanwhile").await;
     assert_eq!(acknowledged(&refused), None);
     let meanwhile = insist(sound.viewer(PERSON), "meanwhile").await;
-    crate::scene::are_answered(&sound, std::slice::from_ref(&meanwhile)).await;
+    are_answered(&sound, std::slice::from_ref(&meanwhile)).await;
     names_as_away(&cut_off, &["relationships"]).await;
     for ws in &mut listening {
         assert!(!ws.heard().await.contains(&meanwhile), "it is shown while nobody says who may see it");
@@ -84,14 +94,6 @@ async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
     assert!(!guardian.contains(&meanwhile) && !guardian.contains(&last), "her access ended before: {guardian}");
     assert!(!stranger.contains("memberEligibility"), "{stranger}");
     assert_eq!(insist(cut_off.viewer(PERSON), "meanwhile").await, meanwhile, "the refused request left nothing else");
-}
-
-async fn listen(server: &Server, person: &str) -> Ws {
-    let mut ws = server.viewer(person).connect().await;
-    let after = server.viewer(PERSON).now().await;
-    ws.subscribe("w", WATCH, json!({ "member": MEMBER, "after": after })).await;
-    ws.ping().await;
-    ws
 }
 
 /// Both states of one check, and nothing else.

@@ -10,7 +10,7 @@ use crate::{
     clients::{Clients, Door, Observed, PERSON},
     evidence,
     harness::{MEMBER, Options, RICH, Server, WATCH, Ws, cursor, question, soon},
-    scene::{insist_all, keys},
+    scene::{insist_all, keys, named},
 };
 
 /// A card that no payer answers: the check stays ACCEPTED.
@@ -50,7 +50,7 @@ fn id<'a>(answer: &'a Value, mutation: &str) -> &'a str {
 
 #[tokio::test]
 async fn both_push_the_same_event_whoever_it_came_through() {
-    let gateways = both(Options::named).await;
+    let gateways = both(named).await;
     let start = gateways[0].viewer("nurse").now().await;
     let mut watching = [watch(&gateways[0], &start).await, watch(&gateways[1], &start).await];
     for (number, asked_at) in [0, 1, 0, 1].into_iter().enumerate() {
@@ -67,7 +67,7 @@ async fn both_push_the_same_event_whoever_it_came_through() {
 #[tokio::test]
 async fn every_cursor_of_one_continues_on_the_other() {
     const CHECKS: usize = 10;
-    let gateways = both(Options::named).await;
+    let gateways = both(named).await;
     let start = gateways[0].viewer("nurse").now().await;
     insist_all(gateways[0].viewer("nurse"), &keys("k", CHECKS)).await;
     let mut told_by = Vec::new();
@@ -93,7 +93,7 @@ async fn every_cursor_of_one_continues_on_the_other() {
 #[tokio::test]
 async fn a_subscriber_that_goes_to_and_fro_under_load_misses_nothing_and_hears_nothing_twice() {
     let noisy = |name| {
-        Options::named(name)
+        named(name)
             .env("SLUICE__TRANSPORTS__PING_INTERVAL_MS", "20")
             .env("SLUICE__TRANSPORTS__MAX_SILENT_INTERVALS", "1000")
     };
@@ -124,7 +124,7 @@ async fn a_subscriber_that_goes_to_and_fro_under_load_misses_nothing_and_hears_n
 
 #[tokio::test]
 async fn the_cursor_of_a_mutations_answer_holds_on_the_other_at_once() {
-    let gateways = both(Options::named).await;
+    let gateways = both(named).await;
     for number in 0..20 {
         let (here, there) = (&gateways[number % 2], &gateways[1 - number % 2]);
         let accepted = here.viewer("nurse").request(question(UNANSWERED), &format!("k-{number}")).await;
@@ -138,11 +138,11 @@ async fn the_cursor_of_a_mutations_answer_holds_on_the_other_at_once() {
 #[tokio::test]
 async fn one_key_at_both_at_once_is_one_check() {
     const KEYS: usize = 20;
-    let gateways = both(Options::named).await;
+    let gateways = both(named).await;
     let mut checks = BTreeSet::new();
     for key in keys("k", KEYS) {
-        let [a, b] = gateways.each_ref().map(|gateway| gateway.viewer("nurse").request(question(RICH), &key));
-        let (a, b) = tokio::join!(a, b);
+        let [a, b] = gateways.each_ref().map(|gateway| gateway.viewer("nurse"));
+        let (a, b) = tokio::join!(a.request(question(RICH), &key), b.request(question(RICH), &key));
         assert_eq!(id(&a, "requestEligibilityCheck"), id(&b, "requestEligibilityCheck"), "{key}");
         checks.insert(id(&a, "requestEligibilityCheck").to_owned());
     }
@@ -157,7 +157,7 @@ async fn one_key_at_both_at_once_is_one_check() {
 async fn either_may_die_and_what_it_had_asked_is_answered_all_the_same() {
     const CHECKS: usize = 5;
     let slow = |name| {
-        Options::named(name)
+        named(name)
             .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
             .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", "1000")
     };

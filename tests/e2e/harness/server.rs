@@ -31,10 +31,6 @@ impl Default for Options {
 }
 
 impl Options {
-    pub(crate) fn named(name: &'static str) -> Self {
-        Self { name, ..Self::default() }
-    }
-
     pub(crate) fn failpoints(faults: &str) -> Self {
         Self { failpoints: Some(faults.into()), ..Self::default() }
     }

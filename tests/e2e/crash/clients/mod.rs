@@ -44,10 +44,6 @@ impl Observed {
         self.0.send_modify(|count| *count += 1);
     }
 
-    pub(crate) fn count(&self) -> usize {
-        *self.0.borrow()
-    }
-
     pub(crate) async fn reaches(&self, count: usize) {
         self.0.subscribe().wait_for(|seen| *seen >= count).await.expect("the sender is here");
     }
