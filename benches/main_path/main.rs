@@ -1,12 +1,16 @@
 //! The main path under load: how long a client waits for the acknowledgement while the payer takes ten seconds, and how long
 //! an appended event takes to the client that watches. What is measured and how: docs/benchmarks.md.
 //!
-//! `cargo xtask bench main-path` (about four minutes), or with `--quick` one short round to see that it works.
+//! `cargo xtask bench main-path` (about four minutes), or with `--quick` one short round to see that it works. With
+//! `--real` on PostgreSQL, Kafka and SpiceDB, which the command brings up.
 
 mod baselines;
 mod client;
 mod disk;
 mod figures;
+#[allow(dead_code, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
+#[path = "../../tests/installation/mod.rs"]
+mod installation;
 mod load;
 mod pace;
 mod plan;

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::{
     figures::{Latencies, Spread},
+    installation::on_real_parts,
     plan::{PAYER, Plan},
     round::Round,
     server,
 };
 
-/// What both are to stay under at P99, milliseconds.
-const GOAL: f64 = 10.0;
+/// What acknowledgement and append → client are to stay under at P99, milliseconds: embedded, and on the real parts.
+const EMBEDDED: [f64; 2] = [10.0, 10.0];
+const REAL: [f64; 2] = [25.0, 30.0];
 
 type Of = fn(&Round) -> &Latencies;
 
@@ -102,9 +104,10 @@ fn print_ratios(rounds: &[Round]) {
 }
 
 fn print_goals(rounds: &[Round]) {
-    for (name, of) in &ROWS[..2] {
+    let goals = if on_real_parts() { REAL } else { EMBEDDED };
+    for ((name, of), goal) in ROWS.iter().zip(goals) {
         let p99 = spread(rounds, |round| of(round).at(0.99)).median;
-        let verdict = if p99 < GOAL { "met".to_owned() } else { format!("missed by {:.2} ms", p99 - GOAL) };
-        println!("Goal, p99 under {GOAL:.0} ms, {}: {p99:.2} ms, {verdict}", name.replace('*', ""));
+        let verdict = if p99 <= goal { "met".to_owned() } else { format!("missed by {:.2} ms", p99 - goal) };
+        println!("Goal, p99 at most {goal:.0} ms, {}: {p99:.2} ms, {verdict}", name.replace('*', ""));
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     baselines::{self, Baselines},
     disk,
     figures::Latencies,
+    installation::Home,
     load::{self, Measured},
     plan::Plan,
     server::Server,
@@ -23,7 +24,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Round, String> {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| format!("no directory: {error}"))?;
     let load_average = load_average();
     let disk = disk::sync_times(dir.path())?;
-    let server = Server::start(dir).await?;
+    let server = Server::start(Home::in_directory(dir).await).await?;
     let load = load::run(plan, &server).await?;
     let baselines = baselines::run(plan, &server).await?;
     server.stop().await?;

@@ -7,10 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::{installation::Home, plan::PAYER};
 use serde::Deserialize;
-use tempfile::TempDir;
-
-use crate::plan::PAYER;
 
 const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(20);
@@ -22,7 +20,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// Killed where it is dropped without [`Server::stop`].
 pub(crate) struct Server {
     child: Child,
-    dir: TempDir,
+    home: Home,
     pub(crate) ready: Ready,
 }
 
@@ -48,18 +46,18 @@ pub(crate) struct Usage {
 
 impl Server {
     /// Starts it, and waits until it accepts connections.
-    pub(crate) async fn start(dir: TempDir) -> Result<Self, String> {
-        let log = File::create(dir.path().join("log.txt")).map_err(|error| error.to_string())?;
+    pub(crate) async fn start(home: Home) -> Result<Self, String> {
+        let log = File::create(home.path().join("log.txt")).map_err(|error| error.to_string())?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-        configure(&mut command, dir.path()).stdout(Stdio::null()).stderr(log);
+        configure(&mut command, &home).stdout(Stdio::null()).stderr(log);
         let mut child = command.spawn().map_err(|error| format!("the binary can't be started: {error}"))?;
-        match wait_until_ready(&mut child, &dir.path().join("ready.json")).await {
-            Ok(ready) => Ok(Self { child, dir, ready }),
+        match wait_until_ready(&mut child, &home.path().join("ready.json")).await {
+            Ok(ready) => Ok(Self { child, home, ready }),
             Err(why) => {
                 // It may have ended already.
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(format!("{why}: {}", last_line(dir.path())))
+                Err(format!("{why}: {}", last_line(home.path())))
             }
         }
     }
@@ -80,7 +78,7 @@ impl Server {
         loop {
             match self.child.try_wait().map_err(|error| error.to_string())? {
                 Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(format!("the server ended with {status}: {}", last_line(self.dir.path()))),
+                Some(status) => return Err(format!("the server ended with {status}: {}", last_line(self.home.path()))),
                 None if begun.elapsed() > STOP => return Err("the server did not end after SIGTERM".into()),
                 None => tokio::time::sleep(LOOK_AGAIN).await,
             }
@@ -99,18 +97,19 @@ impl Drop for Server {
 }
 
 /// All defaults, but for a payer that always takes the same time, and enough room for those who wait for it.
-fn configure<'a>(command: &'a mut Command, dir: &Path) -> &'a mut Command {
+fn configure<'a>(command: &'a mut Command, home: &Home) -> &'a mut Command {
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(dir.join("data"))
+        .arg(home.data_dir())
         .arg("--ready-file")
-        .arg(dir.join("ready.json"))
+        .arg(home.path().join("ready.json"))
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", PAYER.as_millis().to_string())
         .env("SLUICE__ELIGIBILITY__MAX_IN_FLIGHT", "5000")
         .env("SLUICE__TELEMETRY__LOG_FILTER", "warn")
+        .envs(home.environment().iter().map(|(name, value)| (name, value)))
         .env_remove("SLUICE_CONFIG")
-        .current_dir(dir)
+        .current_dir(home.path())
 }
 
 async fn wait_until_ready(child: &mut Child, file: &PathBuf) -> Result<Ready, String> {

@@ -1,8 +1,11 @@
 //! The graph as the transports use it: requests in, audited answers and subscriptions out.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_graphql::{
@@ -49,6 +52,9 @@ pub struct Answer {
     /// Whether it came to execution; if not, the response has no `data`.
     pub executed: bool,
 }
+
+/// How long a first state waits for events that it holds to have passed by, so that its cursor is behind them.
+const SETTLE: Duration = Duration::from_millis(250);
 
 impl Graph {
     /// # Errors
@@ -123,7 +129,10 @@ impl Graph {
     /// What is watched as a channel pattern, and where it begins.
     async fn watch(&self, scope: &Scope, plan: Plan) -> Result<(ChannelPattern, Start), ClientError> {
         // Taken before the state is read, so that nothing in between is missed; what the state holds is not told again.
-        let from = self.services.engine.place();
+        let from = match (&plan.source, &plan.after) {
+            (Source::Check(_) | Source::Member(_), None) => self.services.engine.settled(SETTLE).await,
+            _ => self.services.engine.place(),
+        };
         let (pattern, state) = match plan.source {
             Source::Channel(pattern) => return Ok((pattern, plan.after.map_or(Start::Live, Start::After))),
             Source::Check(id) => {

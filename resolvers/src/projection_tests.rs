@@ -18,6 +18,9 @@ use crate::{
     roots::builder,
 };
 
+#[path = "projection_published_tests.rs"]
+mod published;
+
 const CHECK: &str = "subscription { memberEligibility(memberId: \"m-1\") { id state payer: payerId subscriber { memberId firstName }
     coverage { active copays { amount network } benefits { code } behavioralHealthBenefits { code } } rejections { code } } }";
 const EVENTS: &str =

@@ -20,5 +20,8 @@ fn bench(name: &str, args: &[&str], env: &Env) -> Result<(), String> {
     let target = name.replace('-', "_");
     announce(&format!("cargo bench --bench {target}"));
     let mut command = cargo(&["bench", "--package", "sluice", "--bench", &target, "--"]);
+    if args.contains(&"--real") {
+        command.env("SLUICE_TEST_PROFILE", "real");
+    }
     run("cargo bench", command.args(args).envs(env.iter()))
 }

@@ -1,6 +1,9 @@
 //! The topic: made where it is absent, compared where it is there.
 
-use std::{cmp, time::Duration};
+use std::{
+    cmp,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -46,7 +49,11 @@ pub async fn ensure_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<
     let admin: AdminClient<Reports> =
         kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
     let created = match count_partitions(kafka).await? {
-        None => create(kafka, topic, &admin).await?,
+        None => {
+            let created = create(kafka, topic, &admin).await?;
+            led(kafka, topic.partitions).await?;
+            created
+        }
         Some(found) => {
             compare_partitions(kafka, found, topic.partitions)?;
             false
@@ -109,6 +116,32 @@ pub(super) async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usiz
         }
     };
     spawn_blocking(ask).await.unwrap_or_else(|_| Err(kafka.refused(&KafkaError::Canceled)))
+}
+
+/// Waits until each partition of a new topic has a leader that answers, within the deadline.
+async fn led(kafka: &KafkaOptions, partitions: u16) -> Result<(), OpenError> {
+    let options = kafka.clone();
+    let ask = move || {
+        let client: BaseConsumer<Reports> =
+            options.admin()?.create_with_context(Reports::of("admin")).map_err(|error| options.refused(&error))?;
+        let until = Instant::now() + options.deadline;
+        for partition in 0..i32::from(partitions) {
+            while let Err(error) = client.fetch_watermarks(&options.topic, partition, options.deadline) {
+                if Instant::now() > until {
+                    return Err(options.refused(&error));
+                }
+                pause();
+            }
+        }
+        Ok(())
+    };
+    spawn_blocking(ask).await.unwrap_or_else(|_| Err(kafka.refused(&KafkaError::Canceled)))
+}
+
+/// Brokers learn of a new topic one after the other, and tell nobody when.
+#[expect(clippy::disallowed_methods, reason = "the thread is one for blocking calls")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
 }
 
 /// `false` where another process was first.

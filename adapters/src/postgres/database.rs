@@ -1,6 +1,6 @@
 //! The connection: a pool whose schema was checked.
 
-use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io::ErrorKind, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, PgConnection, PgPool,
@@ -223,20 +223,35 @@ fn session(options: PgConnectOptions, deadline: Duration) -> PgConnectOptions {
     ])
 }
 
+/// Connections are asked before and after their use whether they still answer, and not for long: one whose network swallows
+/// everything would otherwise keep its place in the pool for as long as TCP believes in it.
 fn pool(options: PgConnectOptions, connections: u32, deadline: Duration) -> PgPool {
+    let patience = deadline / 4;
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(deadline)
         .test_before_acquire(false)
-        .before_acquire(|connection, use_before| {
+        .before_acquire(move |connection, use_before| {
             Box::pin(async move {
                 if use_before.idle_for > TRUSTED_FOR {
-                    connection.ping().await?;
+                    ping(connection, patience).await?;
                 }
                 Ok(true)
             })
         })
+        .after_release(move |connection, _| {
+            Box::pin(async move {
+                ping(connection, patience).await?;
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options)
+}
+
+/// An error ends the connection without a further word.
+async fn ping(connection: &mut PgConnection, patience: Duration) -> Result<(), sqlx::Error> {
+    let answer = timeout(patience, connection.ping()).await;
+    answer.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
 }
 
 #[cfg(test)]

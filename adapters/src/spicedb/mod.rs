@@ -11,6 +11,8 @@ mod error;
 mod options;
 mod refusal;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod version;
 mod wire;
 

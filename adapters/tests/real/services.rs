@@ -24,7 +24,10 @@ pub(crate) fn spicedb() -> (String, String) {
 
 /// The `spicedb` program, for tests that stop and kill one of their own.
 pub(crate) fn spicedb_program() -> String {
-    required("SLUICE_TEST_SPICEDB_PROGRAM")
+    let name = "SLUICE_TEST_SPICEDB_PROGRAM";
+    env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: name the `spicedb` program there, or let `cargo xtask test` start a SpiceDB, which does so")
+    })
 }
 
 fn required(name: &str) -> String {

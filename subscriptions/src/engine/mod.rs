@@ -15,9 +15,12 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use sluice_schema::{
@@ -48,7 +51,7 @@ pub struct Parts {
     pub audit: Arc<dyn AuditTrail>,
     pub keys: Arc<dyn PayloadKeys>,
     /// How long the audit trail may take before a delivery is held.
-    pub audit_deadline: std::time::Duration,
+    pub audit_deadline: Duration,
 }
 
 /// Where a subscription begins.
@@ -109,6 +112,18 @@ impl Engine {
     /// Where the shard is. Taken before a state is read, it is where a subscription to that state goes on.
     pub fn place(&self) -> ReadVector {
         self.shared.progress.borrow().clone()
+    }
+
+    /// Where the shard is, once it has come as far as all that was acknowledged before the call: at once, where the log is the
+    /// store itself. It is not waited for longer than `at_most`, as when the log can't be fed.
+    pub async fn settled(&self, at_most: Duration) -> ReadVector {
+        let settle = async {
+            let acknowledged = self.shared.parts.log.acknowledged().await.ok()?;
+            self.shared.progress.subscribe().wait_for(|progress| progress.covers(&acknowledged)).await.ok().map(drop)
+        };
+        // Whatever came of it, the place is a true one.
+        let _ = tokio::time::timeout(at_most, settle).await;
+        self.place()
     }
 
     /// A place as a cursor of this log.

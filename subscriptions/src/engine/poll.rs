@@ -87,9 +87,10 @@ impl Engine {
         if tokio::time::timeout(wait, gathered.changed.notified()).await.is_err() {
             // The time is up. What was there before it began is an answer even to one who does not wait.
             let there = async {
+                let all = async { tokio::join!(self.settled(CATCH_UP), handle.caught_up()) };
                 tokio::select! {
                     () = gathered.changed.notified() => {}
-                    () = handle.caught_up() => {}
+                    _ = all => {}
                 }
             };
             let _ = tokio::time::timeout(CATCH_UP, there).await;

@@ -21,6 +21,9 @@ pub(crate) const SPICEDB_CONTRACT: &str = "SLUICE_TEST_SPICEDB_CONTRACT";
 /// The preshared key of both.
 pub(crate) const SPICEDB_KEY: &str = "SLUICE_TEST_SPICEDB_KEY";
 
+/// The `spicedb` program, for tests that pause and kill one of their own.
+pub(crate) const SPICEDB_PROGRAM: &str = "SLUICE_TEST_SPICEDB_PROGRAM";
+
 /// Names and values for the tests' environment.
 #[derive(Debug, Default)]
 pub(crate) struct Env(Vec<(&'static str, String)>);

@@ -31,6 +31,7 @@ pub(crate) struct Running {
 
 /// Two on two databases, so that a test of one schema does not meet another's.
 struct SpiceDbs {
+    program: Program,
     contract: SpiceDb,
     gateway: SpiceDb,
     preshared_key: String,
@@ -95,6 +96,7 @@ impl Running {
             env.set(env::SPICEDB_PID, both.gateway.id().to_string());
             env.set(env::SPICEDB_CONTRACT, both.contract.url());
             env.set(env::SPICEDB_KEY, &both.preshared_key);
+            env.set(env::SPICEDB_PROGRAM, both.program.path().to_string_lossy());
         }
     }
 }
@@ -109,7 +111,7 @@ fn start_in(dir: &Path, parts: Parts) -> Result<Started, String> {
         let stores = || {
             let postgres = postgres.map(|binaries| Postgres::start(binaries, &below(dir, "postgres")?)).transpose()?;
             let spicedb = match (&postgres, spicedb) {
-                (Some(postgres), Some(program)) => Some(SpiceDbs::start(&program, postgres, &below(dir, "spicedb")?)?),
+                (Some(postgres), Some(program)) => Some(SpiceDbs::start(program, postgres, &below(dir, "spicedb")?)?),
                 _ => None,
             };
             Ok::<_, String>((postgres, spicedb))
@@ -122,18 +124,19 @@ fn start_in(dir: &Path, parts: Parts) -> Result<Started, String> {
 }
 
 impl SpiceDbs {
-    fn start(program: &Program, postgres: &Postgres, dir: &Path) -> Result<Self, String> {
+    fn start(program: Program, postgres: &Postgres, dir: &Path) -> Result<Self, String> {
         let preshared_key = drawn_key().map_err(|error| format!("no key can be drawn: {error}"))?;
         let start = |name: &'static str, with_schema: bool| {
             postgres.create_database(name)?;
             let settings = Settings { name, database: postgres.url(name), preshared_key: &preshared_key, with_schema };
-            SpiceDb::start(program, &settings, dir)
+            SpiceDb::start(&program, &settings, dir)
         };
         let (gateway, contract) = thread::scope(|scope| {
             let contract = scope.spawn(|| start("spicedb_contract", false));
             (start("spicedb", true), joined(contract.join()))
         });
-        Ok(Self { contract: contract?, gateway: gateway?, preshared_key })
+        let (gateway, contract) = (gateway?, contract?);
+        Ok(Self { program, contract, gateway, preshared_key })
     }
 }
 

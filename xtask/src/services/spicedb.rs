@@ -41,6 +41,12 @@ const FLAGS: [&str; 13] = [
 /// The `spicedb` program.
 pub(crate) struct Program(PathBuf);
 
+impl Program {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 /// Has it built by Go, once.
 pub(crate) fn get() -> Result<Program, String> {
     let part = Cached {

@@ -78,3 +78,71 @@ fn sentence(topic: &ForeignTopic, key: &str, what: &str) -> ConfigSentence {
     let name = if topic.topic.is_empty() { "(without a name)" } else { &topic.topic };
     ConfigSentence { topic: name.into(), key: key.into(), what: what.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn topic(change: impl FnOnce(&mut Value)) -> ForeignTopic {
+        let mut entry = json!({
+            "topic": "enrollment", "format": "cloudevents", "tenant": "acme",
+            "events": [{
+                "type": "coverage.changed", "message": "sluice.coverage.v1.CoverageChanged", "subject_type": "Coverage",
+                "subject": "{data.coverageId}", "member": "{data.memberId}", "channel": "/members/{data.memberId}/coverage",
+            }],
+        });
+        change(&mut entry);
+        serde_json::from_value(entry).expect("a configuration")
+    }
+
+    fn refused(topics: &[ForeignTopic]) -> String {
+        check_all(topics).expect_err("it can't be").to_string()
+    }
+
+    #[test]
+    fn one_entry_that_cannot_be_says_where() {
+        for (key, at, value) in [
+            ("topic", "/topic", json!("")),
+            ("topic", "/topic", json!("^enroll.*")),
+            ("group", "/group", json!(" ")),
+            ("dead_letter_topic", "/dead_letter_topic", json!("")),
+            ("dead_letter_topic", "/dead_letter_topic", json!("enrollment")),
+            ("session_timeout_seconds", "/session_timeout_seconds", json!(5)),
+            ("sources", "/sources", json!([""])),
+            ("events", "/events", json!([])),
+            ("events, type", "/events/0/type", json!("")),
+            ("subject_type", "/events/0/subject_type", json!("")),
+            ("subject_type", "/events/0/subject_type", json!("A coverage")),
+            ("message", "/events/0/message", json!("sluice.coverage.v1.Nothing")),
+        ] {
+            let entry = topic(|entry| match entry.pointer_mut(at) {
+                Some(found) => *found = value.clone(),
+                None => entry[&at[1..]] = value.clone(),
+            });
+            let said = refused(&[entry]);
+            let name =
+                if at == "/topic" && value == "" { "(without a name)" } else { value.as_str().unwrap_or_default() };
+            let name = if at == "/topic" { name } else { "enrollment" };
+            assert!(said.starts_with(&format!("the foreign topic {name}, ")), "{said}");
+            assert!(said.contains(&format!("{key}: ")), "{said}");
+        }
+    }
+
+    #[test]
+    fn entries_that_get_in_each_others_way_say_which() {
+        let (first, second) = (topic(|_| {}), topic(|entry| entry["topic"] = json!("claims")));
+        assert_eq!(check_all(&[first.clone(), second.clone()]), Ok(()));
+        assert_eq!(check_all(&[first.clone(), topic(|entry| entry["group"] = json!("other"))]), Ok(()));
+
+        let said = refused(&[first.clone(), second, first.clone()]);
+        assert!(said.starts_with("the foreign topic enrollment, group: another entry reads this topic"), "{said}");
+        let named = topic(|entry| entry["group"] = json!("sluice-foreign-enrollment"));
+        assert!(refused(&[first.clone(), named]).contains("enrollment, group: "));
+
+        let fed = topic(|entry| entry["topic"] = json!("enrollment.dead-letter"));
+        let said = refused(&[fed, first]);
+        assert!(said.starts_with("the foreign topic enrollment, dead_letter_topic: it is a foreign topic"), "{said}");
+    }
+}

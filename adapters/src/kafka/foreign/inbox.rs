@@ -7,8 +7,9 @@ use std::{
 
 use futures_util::FutureExt;
 use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::{Consumer, StreamConsumer},
+    ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{Consumer, ConsumerContext, StreamConsumer},
     error::KafkaError,
     types::RDKafkaErrorCode as Code,
 };
@@ -28,9 +29,40 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 
 const CLIENT: &str = "foreign";
 
+/// What the consumer reports, where a missing topic is told by name.
+struct Watched {
+    topic: String,
+    reports: Reports,
+}
+
+impl Watched {
+    fn of(topic: &str) -> Self {
+        Self { topic: topic.into(), reports: Reports::of(CLIENT) }
+    }
+}
+
+impl ClientContext for Watched {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.reports.log(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, text: &str) {
+        if error.rdkafka_error_code() == Some(Code::UnknownTopicOrPartition) {
+            // The client says so once, not each time that it looks.
+            metrics::counter!("sluice_kafka_errors_total", "client" => CLIENT).increment(1);
+            let topic = self.topic.as_str();
+            tracing::warn!(topic, "the foreign topic is not there: create it; it is read as soon as it is there");
+        } else {
+            self.reports.error(error, text);
+        }
+    }
+}
+
+impl ConsumerContext for Watched {}
+
 /// A member of the topic's consumer group.
 pub(super) struct Inbox {
-    consumer: Detached<StreamConsumer<Reports>>,
+    consumer: Detached<StreamConsumer<Watched>>,
     topic: String,
     /// How long a batch may take before the consumer is polled beside it.
     patience: Duration,
@@ -57,8 +89,8 @@ impl Inbox {
             // How soon a topic that was missing is found.
             .set("topic.metadata.refresh.interval.ms", "5000")
             .set("queued.max.messages.kbytes", "16384");
-        let consumer: StreamConsumer<Reports> =
-            config.create_with_context(Reports::of(CLIENT)).map_err(|error| settings(&error))?;
+        let consumer: StreamConsumer<Watched> =
+            config.create_with_context(Watched::of(&topic.topic)).map_err(|error| settings(&error))?;
         consumer.subscribe(&[&topic.topic]).map_err(|error| settings(&error))?;
         Ok(Self {
             consumer: Detached::of(consumer),
@@ -118,7 +150,7 @@ impl Inbox {
         match stored {
             // The partitions are another reader's by now, who reads this again.
             Ok(()) | Err(KafkaError::StoreOffset(Code::State | Code::UnknownPartition)) => {}
-            Err(error) => self.report(&error),
+            Err(error) => count_error(CLIENT, &error),
         }
     }
 
@@ -132,20 +164,9 @@ impl Inbox {
         loop {
             match self.consumer.recv().await {
                 Ok(message) => return Record::of(&message),
-                Err(error) => self.report(&error),
+                // Its context has reported it.
+                Err(_) => tokio::time::sleep(AFTER_ERROR).await,
             }
-            tokio::time::sleep(AFTER_ERROR).await;
-        }
-    }
-
-    fn report(&self, error: &KafkaError) {
-        if error.rdkafka_error_code() == Some(Code::UnknownTopicOrPartition) {
-            // The client says so once, not each time that it looks.
-            metrics::counter!("sluice_kafka_errors_total", "client" => CLIENT).increment(1);
-            let topic = self.topic.as_str();
-            tracing::warn!(topic, "the foreign topic is not there: create it; it is read as soon as it is there");
-        } else {
-            count_error(CLIENT, error);
         }
     }
 
@@ -155,7 +176,7 @@ impl Inbox {
             self.consumer.pause(&assigned)
         });
         if let Err(error) = paused {
-            self.report(&error);
+            count_error(CLIENT, &error);
         }
     }
 
@@ -166,7 +187,7 @@ impl Inbox {
             partitions.add_partition(&self.topic, partition);
         }
         if let Err(error) = self.consumer.resume(&partitions) {
-            self.report(&error);
+            count_error(CLIENT, &error);
         }
     }
 }

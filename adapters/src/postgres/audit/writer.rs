@@ -163,6 +163,7 @@ impl Task {
             failpoint::pass("audit.before-commit").await;
             match group.insert(&mut session.connection, &self.writer).await {
                 Ok(()) => {
+                    failpoint::pass("audit.after-commit").await;
                     session.end = group.end;
                     self.durable(session);
                     return Ok(());

@@ -98,6 +98,25 @@ async fn a_cursor_ahead_of_a_log_that_is_fed_late_waits_and_is_told_nothing_twic
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_place_settles_behind_what_was_acknowledged_or_after_a_while() {
+    let (gave, fed) = std::sync::mpsc::channel();
+    let bench = Bench::over(move |whole| {
+        let late = Arc::new(Fed::new(whole));
+        gave.send(late.clone()).expect("somebody wants it");
+        late
+    })
+    .await;
+    let fed = fed.recv().expect("it was made");
+    bench.publish("acme", "m-1", 0, "ec-1");
+    let waited = tokio::time::Instant::now();
+    assert_eq!(bench.engine.settled(Duration::from_secs(1)).await, start(), "nothing comes");
+    assert_eq!(waited.elapsed(), Duration::from_secs(1));
+    let (place, ()) = tokio::join!(bench.engine.settled(Duration::from_secs(1)), async { fed.feed(0, 1) });
+    assert_eq!(place, ReadVector(vec![1, 0, 0, 0]));
+    assert_eq!(waited.elapsed(), Duration::from_secs(1), "it was there at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_poll_answers_with_what_there_is_or_with_progress() {
     let bench = Bench::new().await;
     let poll =

@@ -1,0 +1,59 @@
+//! Against a server in this process, which counts, stalls and errs as told.
+
+mod answers;
+mod joining;
+mod server;
+mod stalls;
+
+use std::{pin::Pin, task::Poll, time::Duration};
+
+use sluice_subscriptions::relationships::{
+    Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError, Revision, SCHEMA,
+};
+
+use self::server::Server;
+use super::{SpiceDb, SpiceDbOptions};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+type Asking<'a> = Pin<Box<dyn Future<Output = Result<Checked, RelationshipsError>> + 'a>>;
+
+async fn connect(server: &Server, deadline: Duration, max_in_flight: usize) -> SpiceDb {
+    let options = SpiceDbOptions {
+        endpoint: format!("http://127.0.0.1:{}", server.port),
+        preshared_key: "key".into(),
+        ca_file: None,
+        deadline,
+        max_in_flight,
+    };
+    SpiceDb::connect(&options, SCHEMA).await.unwrap()
+}
+
+fn checks<'a>(users: impl IntoIterator<Item = &'a str>) -> Vec<Check> {
+    let tenant = "acme".parse().unwrap();
+    let check = |user| Check {
+        resource: ObjectRef::new("member", &tenant, "m-1"),
+        permission: "see_as_member".into(),
+        subject: ObjectRef::new("user", &tenant, user),
+    };
+    users.into_iter().map(check).collect()
+}
+
+/// One caller's call, as far as it goes without waiting: into the queue.
+async fn begin(spicedb: &SpiceDb, consistency: Consistency, checks: Vec<Check>) -> Asking<'_> {
+    let asking = async move { spicedb.check_many(consistency, &checks).await };
+    // However many callers one test has, tokio lets it poll on.
+    let mut asking: Asking<'_> = Box::pin(tokio::task::unconstrained(asking));
+    let poll = std::future::poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await;
+    assert!(poll.is_pending());
+    asking
+}
+
+async fn ask(spicedb: &SpiceDb, users: &[&str]) -> Result<Vec<bool>, RelationshipsError> {
+    let checked = spicedb.check_many(Consistency::Full, &checks(users.iter().copied())).await;
+    checked.map(|checked| checked.allowed)
+}
+
+fn at_least(revision: &str) -> Consistency {
+    Consistency::AtLeast(Revision(revision.into()))
+}
