@@ -8,19 +8,21 @@ mod record;
 use std::{
     env,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tempfile::TempDir;
 
 use self::database::Database;
 
-/// Nothing is left of it when it is dropped.
+/// Shared by its processes. Nothing is left of it when the last clone is dropped.
+#[derive(Clone)]
 pub(crate) struct Home {
-    dir: TempDir,
+    dir: Arc<TempDir>,
     tenant: String,
     /// What a process of this installation has in its environment.
     environment: Vec<(String, String)>,
-    database: Option<Database>,
+    database: Option<Arc<Database>>,
 }
 
 /// Whether the tests run on the real parts.
@@ -34,13 +36,14 @@ impl Home {
     }
 
     pub(crate) async fn in_directory(dir: TempDir) -> Self {
+        let dir = Arc::new(dir);
         if !on_real_parts() {
             return Self { dir, tenant: "demo".into(), environment: Vec::new(), database: None };
         }
         let name = unique();
         let database = Database::create(&name).await;
         let environment = environment(&name, &database, dir.path());
-        Self { dir, tenant: name, environment, database: Some(database) }
+        Self { dir, tenant: name, environment, database: Some(Arc::new(database)) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -62,7 +65,7 @@ impl Home {
 
     /// The database, where there is one.
     pub(crate) fn database(&self) -> Option<&Database> {
-        self.database.as_ref()
+        self.database.as_deref()
     }
 }
 

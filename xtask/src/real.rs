@@ -11,7 +11,7 @@ use crate::{
 
 /// The adapters' tests, a target of its own.
 const ADAPTERS: &str = "real";
-/// Faults made on the parts themselves. Their modules are named after the part that they stop or pause.
+/// Several processes, and faults made on the parts themselves. Modules are named after the part that they stop or pause.
 const FAULTS: &str = "real_faults";
 
 /// The test targets that only run here.
@@ -57,7 +57,7 @@ fn faults(env: &Env) -> Tally {
     let beyond = env.faults_out_of_reach(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     let mut args = vec!["--test-threads=1"];
     args.extend(beyond.iter().flat_map(|module| ["--skip", module]));
-    run_counted("cargo test", &mut test(env, FAULTS, &args)).and(not_ours(&beyond))
+    run_counted("cargo test", test(env, FAULTS, &args).env("SLUICE_TEST_PROFILE", "real")).and(not_ours(&beyond))
 }
 
 fn not_ours(modules: &[&str]) -> Tally {

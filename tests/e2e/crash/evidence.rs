@@ -9,12 +9,12 @@ use sluice_schema::{
     proto::header::Header,
 };
 
-use super::subscriber::{CHANGED, CHECKS, EVENTS};
-use crate::installation::Home;
+use super::clients::{CHANGED, CHECKS, EVENTS, Subscriber};
+use crate::{harness::run, installation::Home};
 
 const OUTCOMES: [&str; 4] = ["Answered", "Rejected", "Failed", "Cancelled"];
 
-pub(super) struct Evidence {
+struct Evidence {
     start: ReadVector,
     /// The log: of one member, and so of one partition.
     partition: u16,
@@ -32,15 +32,27 @@ struct Frame {
     payload: Value,
 }
 
+/// What was told since `start` is what happened, to exactly the acknowledged checks, and all of it is on record.
+pub(crate) async fn prove(home: &Home, start: &Cursor, subscriber: &Subscriber, acknowledged: BTreeSet<&str>) {
+    let evidence = Evidence::read(home, start, &subscriber.log).await;
+    evidence.cursors_only_move_on();
+    evidence.every_event_came_once_in_order();
+    evidence.every_check_was_asked_and_answered_once(acknowledged);
+    evidence.everything_delivered_was_recorded_before();
+    let verified = run(&["audit", "verify"], home).await;
+    let told = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success() && told.contains("whole"), "{verified:?}");
+}
+
 impl Evidence {
-    pub(super) async fn read(home: &Home, start: &Cursor, log: &[String]) -> Self {
+    async fn read(home: &Home, start: &Cursor, log: &[String]) -> Self {
         let (partition, events) = read_log(home).await;
         let recorded = read_audit(home).await;
         Self { start: start.vector.clone(), partition, events, frames: frames(log), recorded }
     }
 
     /// Each event lies behind all that was told before for its operation; progress takes nothing back.
-    pub(super) fn cursors_only_move_on(&self) {
+    fn cursors_only_move_on(&self) {
         let mut last = BTreeMap::from([EVENTS, CHECKS].map(|operation| (operation, &self.start)));
         for (number, frame) in self.frames.iter().enumerate() {
             let vector = &frame.cursor.vector;
@@ -57,7 +69,7 @@ impl Evidence {
     }
 
     /// The frames of both operations are what the log holds: all of it, once, in its order, each at its cursor.
-    pub(super) fn every_event_came_once_in_order(&self) {
+    fn every_event_came_once_in_order(&self) {
         let events = self.events.iter().map(|(seq, header)| (*seq, header.event_id.as_str()));
         same("an event", events, self.told(EVENTS, "events"));
         let changes = self.events.iter().filter(|(_, header)| header.r#type == CHANGED);
@@ -75,7 +87,7 @@ impl Evidence {
     }
 
     /// Of what the client was told: `acknowledged`, each requested once and finished once, and no other.
-    pub(super) fn every_check_was_asked_and_answered_once(&self, acknowledged: BTreeSet<&str>) {
+    fn every_check_was_asked_and_answered_once(&self, acknowledged: BTreeSet<&str>) {
         let mut counts: BTreeMap<&str, (usize, usize)> = acknowledged.iter().map(|check| (*check, (0, 0))).collect();
         for frame in self.frames.iter().filter(|frame| frame.operation.as_deref() == Some(EVENTS)) {
             let event = &frame.payload["data"]["events"];
@@ -93,7 +105,7 @@ impl Evidence {
     }
 
     /// Each frame has a record of its own: what both operations showed of an event are two.
-    pub(super) fn everything_delivered_was_recorded_before(&self) {
+    fn everything_delivered_was_recorded_before(&self) {
         let mut delivered: BTreeMap<(&str, String), usize> = BTreeMap::new();
         for frame in self.frames.iter().filter(|frame| frame.operation.is_some()) {
             let event = &self.events[&frame.cursor.vector.get(self.partition)];

@@ -14,12 +14,20 @@ use super::{Viewer, soon};
 use crate::installation::Home;
 
 /// How a server is started.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Options {
+    /// Tells it from the other processes of its installation.
+    pub(crate) name: &'static str,
     /// Faults, in the syntax of the `fail` crate: `audit.before-commit=pause`. Needs the cargo feature `failpoints`.
     pub(crate) failpoints: Option<String>,
     /// More of the environment, e.g. `("SLUICE__LOG_RETENTION", "1s")`.
     pub(crate) env: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { name: "sluice", failpoints: None, env: Vec::new() }
+    }
 }
 
 impl Options {
@@ -38,6 +46,7 @@ pub(crate) struct Server {
     child: Child,
     /// There until it is handed back.
     home: Option<Home>,
+    name: &'static str,
     ready: Value,
     pub(crate) http: reqwest::Client,
 }
@@ -48,21 +57,23 @@ impl Server {
         Self::start_in(Home::new().await, options).await
     }
 
-    /// On the data directory of an earlier one: `home` is what [`Self::kill`] and [`Self::terminate`] return.
+    /// On the data directory of an earlier one: `home` is what [`Self::kill`] and [`Self::terminate`] return. On the real
+    /// parts also beside one that runs, with another name.
     pub(crate) async fn start_in(home: Home, options: Options) -> Self {
+        let name = options.name;
         Self::try_start_in(home, options).await.unwrap_or_else(|(home, status)| {
-            let log = fs::read_to_string(log_file(home.path())).unwrap_or_default();
+            let log = fs::read_to_string(log_file(home.path(), name)).unwrap_or_default();
             panic!("sluice ended with {status} before it was ready:\n{log}")
         })
     }
 
     /// As [`Self::start_in`]; gives the directory back where the process ended before it was ready.
     pub(crate) async fn try_start_in(home: Home, options: Options) -> Result<Self, (Home, ExitStatus)> {
-        let ready_file = home.path().join("ready.json");
+        let ready_file = ready_file(home.path(), options.name);
         let _ = fs::remove_file(&ready_file);
         let mut child = spawn(&home, &options);
         match soon("the ready file", wait_until_ready(&mut child, &ready_file)).await {
-            Ok(ready) => Ok(Self { child, home: Some(home), ready, http: reqwest::Client::new() }),
+            Ok(ready) => Ok(Self { child, home: Some(home), name: options.name, ready, http: reqwest::Client::new() }),
             Err(status) => Err((home, status)),
         }
     }
@@ -83,8 +94,7 @@ impl Server {
 
     /// Only sends SIGTERM; [`Self::ended`] waits for the end.
     pub(crate) async fn signal_term(&self) {
-        let pid = self.child.id().expect("it runs");
-        let status = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await.unwrap();
+        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().await.unwrap();
         assert!(status.success());
     }
 
@@ -100,6 +110,10 @@ impl Server {
         self.home.take().expect("it is handed back once")
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     pub(crate) fn home(&self) -> &Home {
         self.home.as_ref().expect("it is there until it is handed back")
     }
@@ -110,7 +124,7 @@ impl Server {
 
     /// All that it logged so far.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(log_file(self.home().path())).unwrap_or_default()
+        fs::read_to_string(log_file(self.home().path(), self.name)).unwrap_or_default()
     }
 
     /// A demo person: "member", "guardian", "nurse", "billing" or "stranger".
@@ -156,7 +170,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() && self.home.is_some() {
-            eprintln!("--- the server's log ---\n{}------------------------", self.log());
+            eprintln!("--- the log of {} ---\n{}------------------------", self.name, self.log());
         }
     }
 }
@@ -169,10 +183,10 @@ pub(crate) async fn run(arguments: &[&str], home: &Home) -> Output {
 }
 
 fn spawn(home: &Home, options: &Options) -> Child {
-    let log = File::options().create(true).append(true).open(log_file(home.path())).unwrap();
+    let log = File::options().create(true).append(true).open(log_file(home.path(), options.name)).unwrap();
     let mut command = binary(home);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
-    command.arg("--data-dir").arg(home.data_dir()).arg("--ready-file").arg(home.path().join("ready.json"));
+    command.arg("--data-dir").arg(home.data_dir()).arg("--ready-file").arg(ready_file(home.path(), options.name));
     command.envs(options.failpoints.iter().map(|faults| ("FAILPOINTS", faults)));
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -206,6 +220,10 @@ async fn wait_until_ready(child: &mut Child, ready_file: &Path) -> Result<Value,
     }
 }
 
-fn log_file(home: &Path) -> PathBuf {
-    home.join("log.txt")
+fn ready_file(home: &Path, name: &str) -> PathBuf {
+    home.join(format!("{name}.ready.json"))
+}
+
+fn log_file(home: &Path, name: &str) -> PathBuf {
+    home.join(format!("{name}.log"))
 }

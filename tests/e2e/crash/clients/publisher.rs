@@ -15,7 +15,7 @@ const REQUEST: &str = "mutation($input: RequestEligibilityCheckInput!, $key: Str
 }";
 
 /// All clients; each has a question under way at any time.
-pub(super) struct Publisher([Lane; LANES]);
+pub(crate) struct Publisher([Lane; LANES]);
 
 #[derive(Default)]
 struct Lane {
@@ -31,12 +31,13 @@ impl Default for Publisher {
 }
 
 impl Publisher {
-    /// Asks until the server is gone, or each client has so many more acknowledgements.
-    pub(super) async fn ask(&mut self, door: &Door, observed: &Observed, more: usize) {
-        join_all(self.0.iter_mut().map(|lane| lane.ask(door, observed, more))).await;
+    /// Asks until no server is left, or each client has so many more acknowledgements. The clients begin at different
+    /// doors.
+    pub(crate) async fn ask(&mut self, doors: &[Door], observed: &Observed, more: usize) {
+        join_all(self.0.iter_mut().map(|lane| lane.ask(doors, observed, more))).await;
     }
 
-    pub(super) fn acknowledged(&self) -> usize {
+    pub(crate) fn acknowledged(&self) -> usize {
         self.0.iter().map(|lane| lane.checks.len()).sum()
     }
 
@@ -44,7 +45,7 @@ impl Publisher {
     ///
     /// # Panics
     /// Two keys gave one check.
-    pub(super) fn checks(&self) -> BTreeSet<&str> {
+    pub(crate) fn checks(&self) -> BTreeSet<&str> {
         let checks: BTreeSet<&str> = self.0.iter().flat_map(|lane| &lane.checks).map(String::as_str).collect();
         assert_eq!(checks.len(), self.acknowledged(), "each key has a check of its own");
         checks
@@ -52,20 +53,32 @@ impl Publisher {
 }
 
 impl Lane {
-    async fn ask(&mut self, door: &Door, observed: &Observed, more: usize) {
+    /// Goes on at the next door where a server is gone.
+    async fn ask(&mut self, doors: &[Door], observed: &Observed, more: usize) {
         let enough = self.checks.len().saturating_add(more);
-        if let Some(last) = self.checks.last() {
-            match request(door, &self.key(self.checks.len() - 1)).await {
-                Some(again) => assert_eq!(again, *last, "a key that was acknowledged gives the same check again"),
-                None => return,
+        let mut in_vain = 0;
+        for door in doors.iter().cycle().skip(self.number) {
+            let before = self.checks.len();
+            if in_vain == doors.len() || self.ask_at(door, observed, enough).await.is_some() {
+                return;
             }
+            in_vain = if self.checks.len() == before { in_vain + 1 } else { 1 };
+        }
+    }
+
+    /// `None` where the server is gone before there is enough.
+    async fn ask_at(&mut self, door: &Door, observed: &Observed, enough: usize) -> Option<()> {
+        if let Some(last) = self.checks.last() {
+            let again = request(door, &self.key(self.checks.len() - 1)).await?;
+            assert_eq!(again, *last, "a key that was acknowledged gives the same check again");
         }
         while self.checks.len() < enough {
             // A key that a crash left without an answer is the next one still.
-            let Some(check) = request(door, &self.key(self.checks.len())).await else { return };
+            let check = request(door, &self.key(self.checks.len())).await?;
             self.checks.push(check);
             observed.one_more();
         }
+        Some(())
     }
 
     fn key(&self, number: usize) -> String {

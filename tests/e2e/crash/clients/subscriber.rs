@@ -13,10 +13,10 @@ use super::{Door, Observed};
 use crate::harness::MEMBER;
 
 /// An operation, by the id that it has on the socket.
-pub(super) const EVENTS: &str = "events";
-pub(super) const CHECKS: &str = "checks";
+pub(crate) const EVENTS: &str = "events";
+pub(crate) const CHECKS: &str = "checks";
 
-pub(super) const CHANGED: &str = "sluice.eligibility.v1.EligibilityCheckChanged";
+pub(crate) const CHANGED: &str = "sluice.eligibility.v1.EligibilityCheckChanged";
 
 /// What each operation is: its id, its document, and what `$of` is.
 const OPERATIONS: [(&str, &str, &str); 2] = [
@@ -38,9 +38,9 @@ const OPERATIONS: [(&str, &str, &str); 2] = [
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-pub(super) struct Subscriber {
+pub(crate) struct Subscriber {
     /// Every text frame of every connection.
-    pub(super) log: Vec<String>,
+    pub(crate) log: Vec<String>,
     /// Of each operation.
     places: [Place; OPERATIONS.len()],
 }
@@ -53,25 +53,38 @@ struct Place {
 }
 
 impl Subscriber {
-    pub(super) fn new(start: &Cursor) -> Self {
+    pub(crate) fn new(start: &Cursor) -> Self {
         let place = Place { cursor: start.to_string(), changes: 0 };
         Self { log: Vec::new(), places: [place.clone(), place] }
     }
 
-    /// Listens until the server is gone, or both operations have told of so many changes.
-    pub(super) async fn watch(&mut self, door: &Door, observed: &Observed, changes: usize) {
-        let Ok(mut socket) = self.resume(door).await else { return };
+    /// Listens until no server is left, or both operations have told of so many changes. Where a server is gone it resumes
+    /// at the next door.
+    pub(crate) async fn watch(&mut self, doors: &[Door], observed: &Observed, changes: usize) {
+        let mut in_vain = 0;
+        for door in doors.iter().cycle() {
+            let before = self.log.len();
+            if in_vain == doors.len() || self.watch_at(door, observed, changes).await.is_some() {
+                return;
+            }
+            in_vain = if self.log.len() == before { in_vain + 1 } else { 1 };
+        }
+    }
+
+    /// `None` where the server is gone before that.
+    async fn watch_at(&mut self, door: &Door, observed: &Observed, changes: usize) -> Option<()> {
+        let mut socket = self.resume(door).await.ok()?;
         while self.places.iter().any(|place| place.changes < changes) {
-            let text = match socket.next().await {
-                Some(Ok(Message::Text(text))) => text.to_string(),
-                Some(Ok(Message::Close(frame))) => panic!("a crash says nothing, but the server said {frame:?}"),
-                Some(Ok(_)) => continue,
-                None | Some(Err(_)) => return,
+            let text = match socket.next().await?.ok()? {
+                Message::Text(text) => text.to_string(),
+                Message::Close(frame) => panic!("a crash says nothing, but the server said {frame:?}"),
+                _ => continue,
             };
             self.note(&text);
             self.log.push(text);
             observed.one_more();
         }
+        Some(())
     }
 
     async fn resume(&self, door: &Door) -> Result<Socket, tungstenite::Error> {

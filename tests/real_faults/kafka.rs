@@ -1,0 +1,60 @@
+//! Kafka away: what is asked is accepted and answered; who listens hears of it later.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    clients::PERSON,
+    parts::{Paused, resident, revoke_guardian},
+    scene::{Scene, are_answered, changes, insist_all, insist_by, keys, listen, names_as_away, options},
+};
+
+const PID: &str = "SLUICE_TEST_KAFKA_PID";
+const AWAY: Duration = Duration::from_secs(30);
+
+const BEFORE: usize = 5;
+const MEANWHILE: usize = 300;
+const BEHIND: usize = 5;
+
+/// MiB. One that kept a request's worth of anything would take more, many times over.
+const GROWTH: u64 = 64;
+
+#[tokio::test]
+async fn away_checks_are_asked_and_answered_and_streams_catch_up_when_it_is_back() {
+    let scene = Scene::set(options()).await;
+    scene
+        .play(BEFORE + MEANWHILE + BEHIND, async |server, _| {
+            let viewer = server.viewer(PERSON);
+            let (mut guardian, mut nurse) = (listen(server, "guardian").await, listen(server, "nurse").await);
+            let mut checks = insist_all(viewer, &keys("before", BEFORE)).await;
+            for _ in 0..2 * BEFORE {
+                guardian.next_for("w").await;
+                nurse.next_for("w").await;
+            }
+
+            let paused = Paused::begin(PID);
+            let back = Instant::now() + AWAY;
+            let meanwhile = keys("meanwhile", MEANWHILE);
+            checks.extend(insist_all(viewer, &meanwhile[..20]).await);
+            let before = resident(server.pid());
+            checks.extend(insist_by(20, viewer, &meanwhile[20..]).await);
+            let growth = resident(server.pid()).saturating_sub(before);
+            assert!(growth < GROWTH, "it grew by {growth} MiB");
+            are_answered(server, &checks).await;
+            assert_eq!(changes(&mut nurse).await, 2 * BEFORE, "what is not in the topic is not told");
+            revoke_guardian(server.home()).await;
+            names_as_away(server, &["log"]).await;
+            sleep_until(back).await;
+            drop(paused);
+
+            checks.extend(insist_all(viewer, &keys("behind", BEHIND)).await);
+            for _ in 0..2 * (MEANWHILE + BEHIND) {
+                nurse.next_for("w").await;
+            }
+            assert_eq!(changes(&mut guardian).await, 2 * BEFORE, "her access ended before more could be told");
+            names_as_away(server, &[]).await;
+            checks
+        })
+        .await;
+}

@@ -1,0 +1,24 @@
+//! What only the real parts can have: several processes of one installation, and parts that are away for a while.
+//!
+//! A part that one test has stopped is away for all: they run one at a time (`--test-threads=1`).
+#![allow(clippy::unwrap_used, reason = "all of it is tests")]
+
+#[path = "../e2e/crash/clients/mod.rs"]
+mod clients;
+mod crash;
+#[path = "../e2e/crash/evidence.rs"]
+mod evidence;
+#[path = "../e2e/crash/fault.rs"]
+mod fault;
+#[allow(dead_code, unused_imports, reason = "other tests use the rest of it")]
+#[path = "../e2e/harness/mod.rs"]
+mod harness;
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "../installation/mod.rs"]
+mod installation;
+mod kafka;
+mod parts;
+mod postgres;
+mod scene;
+mod spicedb;
+mod two_gateways;

@@ -1,0 +1,15 @@
+//! The parts as somebody who can stop them.
+
+mod memory;
+mod paused;
+mod postmaster;
+mod proxy;
+mod relationships;
+
+pub(crate) use self::{
+    memory::resident,
+    paused::Paused,
+    postmaster::Postmaster,
+    proxy::Proxy,
+    relationships::revoke_guardian,
+};

@@ -1,0 +1,106 @@
+//! SpiceDB away: no answer is no access, and nobody has half a check.
+
+use serde_json::json;
+
+use crate::{
+    clients::PERSON,
+    harness::{RICH, Server, Ws, question},
+    installation::required,
+    parts::{Paused, Proxy, resident, revoke_guardian},
+    scene::{
+        Scene, acknowledged, are_answered, are_refused, changes, insist, insist_all, insist_by, keys, listen, named,
+        names_as_away, options,
+    },
+};
+
+const PID: &str = "SLUICE_TEST_SPICEDB_PID";
+
+const BEFORE: usize = 5;
+const MEANWHILE: usize = 200;
+const BEHIND: usize = 5;
+
+/// MiB. One that kept a request's worth of anything would take more, many times over.
+const GROWTH: u64 = 64;
+
+#[tokio::test]
+async fn silent_nothing_is_done_or_shown_until_it_answers_again() {
+    let slow_payer = options()
+        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
+        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", "1000");
+    let scene = Scene::set(slow_payer).await;
+    scene
+        .play(BEFORE + MEANWHILE + BEHIND, async |server, _| {
+            let viewer = server.viewer(PERSON);
+            let mut nurse = listen(server, "nurse").await;
+            // Their answers come while nobody can be asked whether they may be shown.
+            let mut checks = insist_all(viewer, &keys("before", BEFORE)).await;
+            for _ in 0..BEFORE {
+                nurse.next_for("w").await;
+            }
+
+            let paused = Paused::begin(PID);
+            let meanwhile = keys("meanwhile", MEANWHILE);
+            are_refused(viewer, &meanwhile[..20], 20).await;
+            let before = resident(server.pid());
+            are_refused(viewer, &meanwhile, 50).await;
+            let growth = resident(server.pid()).saturating_sub(before);
+            assert!(growth < GROWTH, "it grew by {growth} MiB");
+            assert_eq!(changes(&mut nurse).await, BEFORE, "nothing was shown");
+            names_as_away(server, &["relationships"]).await;
+            drop(paused);
+
+            checks.extend(insist_by(20, viewer, &meanwhile).await);
+            checks.extend(insist_all(viewer, &keys("behind", BEHIND)).await);
+            names_as_away(server, &[]).await;
+            checks
+        })
+        .await;
+}
+
+/// One gateway reaches SpiceDB and goes on; another does not, and has events to show.
+#[tokio::test]
+async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
+    let spicedb = required("SLUICE_TEST_SPICEDB");
+    let proxy = Proxy::to(spicedb.trim_start_matches("http://")).await;
+    let sound = Server::start(named("sound")).await;
+    let cut_off = named("cut-off").env("SLUICE__SPICEDB__ENDPOINT", &format!("http://{}", proxy.address()));
+    let cut_off = Server::start_in(sound.home().clone(), cut_off).await;
+    let mut listening = Vec::new();
+    for person in ["guardian", "nurse", "stranger"] {
+        listening.push(listen(&cut_off, person).await);
+    }
+    let first = insist(sound.viewer(PERSON), "first").await;
+    for ws in &mut listening[..2] {
+        hears_of(ws, &first).await;
+    }
+
+    proxy.cut();
+    let refused = cut_off.viewer(PERSON).request(question(RICH), "meanwhile").await;
+    assert_eq!(acknowledged(&refused), None);
+    let meanwhile = insist(sound.viewer(PERSON), "meanwhile").await;
+    are_answered(&sound, std::slice::from_ref(&meanwhile)).await;
+    names_as_away(&cut_off, &["relationships"]).await;
+    for ws in &mut listening {
+        assert!(!ws.heard().await.contains(&meanwhile), "it is shown while nobody says who may see it");
+    }
+    revoke_guardian(sound.home()).await;
+    proxy.mend();
+
+    hears_of(&mut listening[1], &meanwhile).await;
+    let last = insist(cut_off.viewer(PERSON), "last").await;
+    hears_of(&mut listening[1], &last).await;
+    names_as_away(&cut_off, &[]).await;
+    let (guardian, stranger) = (listening[0].heard().await, listening[2].heard().await);
+    assert!(!guardian.contains(&meanwhile) && !guardian.contains(&last), "her access ended before: {guardian}");
+    assert!(!stranger.contains("memberEligibility"), "{stranger}");
+    assert_eq!(insist(cut_off.viewer(PERSON), "meanwhile").await, meanwhile, "the refused request left nothing else");
+}
+
+/// Both states of one check, and nothing else.
+async fn hears_of(ws: &mut Ws, check: &str) {
+    for state in ["ACCEPTED", "ANSWERED"] {
+        let payload = ws.next_for("w").await;
+        let seen = &payload["data"]["memberEligibility"];
+        assert_eq!((&seen["id"], &seen["state"]), (&json!(check), &json!(state)), "{payload}");
+    }
+}
