@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
 mod foreign;
-mod postgres;
 mod kafka;
+mod postgres;
 #[expect(dead_code, reason = "each adapter brings its tests")]
 mod services;
 mod shared_state;

@@ -15,9 +15,17 @@ use tokio_util::sync::CancellationToken;
 use super::relay_support::{EPOCH, PARTITIONS, PATIENCE, Rig, Running, event};
 
 #[track_caller]
-fn assert_replaced(ended: Result<(), RelayError>, what: &str) {
+fn assert_made_anew(ended: Result<(), RelayError>, what: &str) {
     match ended {
-        Err(RelayError::Replaced { why, .. }) => assert!(why.contains(what), "{why}"),
+        Err(RelayError::MadeAnew { why, .. }) => assert!(why.contains(what), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_not_ours(ended: Result<(), RelayError>, what: &str) {
+    match ended {
+        Err(RelayError::NotOurs { why, .. }) => assert!(why.contains(what), "{why}"),
         other => panic!("{other:?}"),
     }
 }
@@ -34,7 +42,7 @@ async fn an_empty_topic_in_the_place_of_ours() {
     rig.delete_topic().await;
     rig.make_topic().await;
     rig.append(30);
-    assert_replaced(run(rig.relay()).await, "empty");
+    assert_made_anew(run(rig.relay()).await, "empty");
     assert!(rig.records().await.iter().all(Vec::is_empty), "nothing was sent to it");
 }
 
@@ -49,10 +57,10 @@ async fn made_anew_while_the_relay_runs() {
     rig.make_topic().await;
     rig.append(30);
     let ended = running.ended().await;
-    assert!(matches!(ended, Err(RelayError::Replaced { .. })), "{ended:?}");
+    assert!(matches!(ended, Err(RelayError::MadeAnew { .. })), "{ended:?}");
     assert_eq!(*rig.saved.vector.borrow(), before, "nothing of the new topic is in the checkpoint");
     // Whatever came to the new topic in between.
-    assert!(matches!(run(rig.relay()).await, Err(RelayError::Replaced { .. })));
+    assert!(matches!(run(rig.relay()).await, Err(RelayError::MadeAnew { .. })));
 }
 
 #[tokio::test]
@@ -65,7 +73,7 @@ async fn made_anew_after_some_time_away() {
     let waits = timeout(Duration::from_secs(2), &mut relaying).await;
     assert!(waits.is_err(), "a topic that is away may come back: {waits:?}");
     rig.make_topic().await;
-    assert_replaced(relaying.await, "empty");
+    assert_made_anew(relaying.await, "empty");
 }
 
 /// As if it had been made anew, and another relay had gone on in it.
@@ -78,7 +86,7 @@ async fn it_begins_behind_what_was_relayed() {
     let began = rig.records().await;
     assert!(began.iter().all(|records| records[0].seq == 16), "what left the store can't be relayed");
     rig.saved.vector.send_replace(Some(ReadVector(vec![15; PARTITIONS.into()])));
-    assert_replaced(run(rig.relay()).await, "begins behind");
+    assert_made_anew(run(rig.relay()).await, "begins behind");
 }
 
 #[tokio::test]
@@ -87,7 +95,7 @@ async fn it_holds_another_epoch() {
     rig.append(30);
     rig.relay_all().await;
     let other = Arc::new(MemoryLog::new(Epoch(EPOCH.0 + 1), PARTITIONS));
-    assert_replaced(run(rig.relay_of(other)).await, "another epoch");
+    assert_not_ours(run(rig.relay_of(other)).await, "another epoch");
 }
 
 /// The store lost its newest events and went on: what it has now would be taken for repeats.
@@ -108,7 +116,7 @@ async fn it_holds_other_events_than_the_store() {
     let mut relaying = Box::pin(run(rig.relay_of(restored.clone())));
     assert!(timeout(Duration::from_secs(2), &mut relaying).await.is_err(), "nothing is known yet");
     append(15);
-    assert_replaced(relaying.await, "other events");
+    assert_not_ours(relaying.await, "other events");
     assert_eq!(rig.check().await, 0, "nothing was sent to it");
 }
 
@@ -119,7 +127,7 @@ async fn it_is_someone_elses() {
     let record = FutureRecord::to(&rig.kafka.topic).partition(1).key("k").payload("theirs");
     producer.send(record, PATIENCE).await.unwrap();
     rig.append(30);
-    assert_replaced(run(rig.relay()).await, "did not write");
+    assert_not_ours(run(rig.relay()).await, "did not write");
     assert_eq!(rig.counts().await, [0, 1, 0], "nothing of ours is in it");
 }
 
