@@ -1,6 +1,7 @@
 //! The load: checks at a steady rate, and one client that watches them all.
 
 use std::{
+    collections::HashMap,
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use crate::{
     figures::Latencies,
     pace,
     plan::{Plan, TAIL},
+    published::{self, Producer},
     server::{Server, Usage},
     watch::{Arrival, Watcher, times_seen},
 };
@@ -51,6 +53,8 @@ pub(crate) struct Figures {
     /// From the due time of the request to the arrival of the event that it was accepted, and of its answer.
     pub(crate) request_to_accepted: Latencies,
     pub(crate) request_to_answered: Latencies,
+    /// From the production of another service's event to its arrival at the subscriber; empty where the parts are embedded.
+    pub(crate) published: Latencies,
 }
 
 pub(crate) async fn run(plan: &Plan, server: &Server) -> Result<Measured, String> {
@@ -60,7 +64,15 @@ pub(crate) async fn run(plan: &Plan, server: &Server) -> Result<Measured, String
     let probes = go_live(&client, &mut watcher).await?;
     let before = server.usage()?;
     let (results, mut acknowledged) = mpsc::unbounded_channel();
-    let late = pace::open_loop(plan.rate, plan.checks(), sender(client, results)).await?;
+    let others = Producer::new(&server.home, &member.id)?;
+    let publish = async {
+        match others {
+            Some(producer) => producer.run(plan.baseline_rate, plan.warm_up + plan.measured).await,
+            None => Ok(HashMap::new()),
+        }
+    };
+    let (late, produced) = tokio::join!(pace::open_loop(plan.rate, plan.checks(), sender(client, results)), publish);
+    let (late, produced) = (late?, produced?);
     let mut requests = Vec::with_capacity(plan.checks());
     while let Some(result) = acknowledged.recv().await {
         requests.push(result?);
@@ -72,7 +84,8 @@ pub(crate) async fn run(plan: &Plan, server: &Server) -> Result<Measured, String
     let arrivals = watcher.stop().await?;
     complete(&requests, &arrivals)?;
     let usage = Usage { cpu_seconds: after.cpu_seconds - before.cpu_seconds, ..after };
-    let figures = evaluate(plan, &requests, &arrivals);
+    let mut figures = evaluate(plan, &requests, &arrivals);
+    figures.published = published::evaluate(&produced, &arrivals, &window(plan, &requests))?;
     Ok(Measured { figures, late, checks: requests.len(), events: arrivals.len(), usage })
 }
 
@@ -117,9 +130,14 @@ fn complete(requests: &[Acknowledged], arrivals: &[Arrival]) -> Result<(), Strin
     Ok(())
 }
 
-fn evaluate(plan: &Plan, requests: &[Acknowledged], arrivals: &[Arrival]) -> Figures {
+/// When measuring is on.
+fn window(plan: &Plan, requests: &[Acknowledged]) -> Range<Instant> {
     let first = requests.iter().map(|request| request.due).min().unwrap_or_else(Instant::now);
-    let window = first + plan.warm_up..first + plan.warm_up + plan.measured;
+    first + plan.warm_up..first + plan.warm_up + plan.measured
+}
+
+fn evaluate(plan: &Plan, requests: &[Acknowledged], arrivals: &[Arrival]) -> Figures {
+    let window = window(plan, requests);
     let mut figures = Figures::default();
     figures.add_requests(&window, requests, arrivals);
     arrivals.iter().for_each(|arrival| figures.add_arrival(&window, arrival));

@@ -14,6 +14,7 @@ mod installation;
 mod load;
 mod pace;
 mod plan;
+mod published;
 mod report;
 mod round;
 mod server;

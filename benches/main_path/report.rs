@@ -16,13 +16,14 @@ const REAL: [f64; 2] = [25.0, 30.0];
 
 type Of = fn(&Round) -> &Latencies;
 
-const ROWS: [(&str, Of); 10] = [
+const ROWS: [(&str, Of); 11] = [
     ("**acknowledgement**: request due → answer", |round| &round.load.figures.acknowledgement),
     ("**append → client**: `occurredAt` → arrival, all events", |round| &round.load.figures.appended),
     ("… of these, that a check was accepted", |round| &round.load.figures.appended_accepted),
     ("… of these, the payer's answer", |round| &round.load.figures.appended_answered),
     ("request due → ACCEPTED at the subscriber", |round| &round.load.figures.request_to_accepted),
     ("request due → ANSWERED at the subscriber", |round| &round.load.figures.request_to_answered),
+    ("another service's event: produced to Kafka → client", |round| &round.load.figures.published),
     ("instead, a call that waits: request due → answer", |round| &round.baselines.synchronous),
     ("instead, polling each second: `completedAt` → noticed", |round| &round.baselines.noticed),
     ("the generator's lateness (part of the first figure)", |round| &round.load.late),
@@ -50,7 +51,7 @@ pub(crate) fn print(plan: &Plan, rounds: &[Round], took: Duration) {
     );
     println!("| milliseconds, median of the rounds (min–max) | p50 | p99 | max | samples |");
     println!("| --- | --- | --- | --- | --- |");
-    for (name, of) in ROWS {
+    for (name, of) in ROWS.into_iter().filter(|(_, of)| rounds.iter().any(|round| of(round).count() > 0)) {
         println!("{}", row(name, rounds, of));
     }
     println!();

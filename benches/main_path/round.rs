@@ -7,6 +7,7 @@ use crate::{
     installation::Home,
     load::{self, Measured},
     plan::Plan,
+    published,
     server::Server,
 };
 
@@ -24,7 +25,9 @@ pub(crate) async fn run(plan: &Plan) -> Result<Round, String> {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| format!("no directory: {error}"))?;
     let load_average = load_average();
     let disk = disk::sync_times(dir.path())?;
-    let server = Server::start(Home::in_directory(dir).await).await?;
+    let home = Home::in_directory(dir).await;
+    published::make_topic(&home).await?;
+    let server = Server::start(home).await?;
     let load = load::run(plan, &server).await?;
     let baselines = baselines::run(plan, &server).await?;
     server.stop().await?;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{installation::Home, plan::PAYER};
+use crate::{installation::Home, plan::PAYER, published};
 use serde::Deserialize;
 
 const START: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// Killed where it is dropped without [`Server::stop`].
 pub(crate) struct Server {
     child: Child,
-    home: Home,
+    pub(crate) home: Home,
     pub(crate) ready: Ready,
 }
 
@@ -50,6 +50,9 @@ impl Server {
         let log = File::create(home.path().join("log.txt")).map_err(|error| error.to_string())?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
         configure(&mut command, &home).stdout(Stdio::null()).stderr(log);
+        if let Some(file) = published::configuration(&home) {
+            command.arg("--config").arg(file);
+        }
         let mut child = command.spawn().map_err(|error| format!("the binary can't be started: {error}"))?;
         match wait_until_ready(&mut child, &home.path().join("ready.json")).await {
             Ok(ready) => Ok(Self { child, home, ready }),

@@ -8,11 +8,11 @@ use sluice_domain::{
     twins::{MemoryKeyring, MemoryStore},
 };
 use sluice_schema::{
-    access::Visibility,
     ids::TenantId,
     proto::{
         coverage::{CoverageChanged, CoverageStatus},
         header::{RoutingKey, Subject},
+        privacy::Visibility,
     },
     sealed::DataKey,
 };
@@ -81,8 +81,8 @@ async fn what_another_system_published_is_shown_by_its_labels() {
     let all = [("effectiveDate", "2026-01-01"), ("reasonCode", "59"), ("reason", "Non-payment")];
     for (visibility, held) in [
         (Visibility::Member, &[][..]),
-        (Visibility::Family, &["reasonCode", "reason"]),
-        (Visibility::CareTeam, &["effectiveDate", "reasonCode", "reason"]),
+        (Visibility::Family, &["reason", "reasonCode"]),
+        (Visibility::CareTeam, &["effectiveDate", "reason", "reasonCode"]),
     ] {
         let mask = Mask { visibilities: Visibilities::of(visibility), sensitivities: Sensitivities::NORMAL };
         let seen = Seen::by(&event, mask).expect("may be seen");

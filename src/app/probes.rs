@@ -1,8 +1,7 @@
-//! Shared parts, asked how they are from time to time: `/readyz` is to name one that is away before somebody needs it.
+//! The shared store, asked how it is from time to time: `/readyz` is to name it when it is away, before somebody needs it.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use sluice_subscriptions::log::EventLog as _;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -12,12 +11,11 @@ use crate::{
     shutdown::Tasks,
 };
 
-/// How often each part is asked; its own deadline comes on top.
+/// How often it is asked; its own deadline comes on top.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What an operator is to expect while the part is away.
+/// What an operator is to expect while it is away.
 const STORE: &str = "PostgreSQL does not answer: nothing is accepted or shown until it does";
-const LOG: &str = "Kafka does not answer: what is accepted is delivered once it does";
 
 /// Files of this process need no probe: what can't be done with them tells.
 pub(super) fn start(parts: &Parts, health: &Arc<Health>, tasks: &Tasks) {
@@ -31,13 +29,6 @@ pub(super) fn start(parts: &Parts, health: &Arc<Health>, tasks: &Tasks) {
     };
     let asked = health.clone();
     tasks.spawn("the store's probe", |token| async move { probe("store", STORE, &asked, token, store).await });
-    let Some(topic) = parts.topic.clone() else { return };
-    let log = move || {
-        let topic = topic.clone();
-        async move { topic.earliest().await.is_ok() }
-    };
-    let asked = health.clone();
-    tasks.spawn("the log's probe", |token| async move { probe("log", LOG, &asked, token, log).await });
 }
 
 /// Asks until shutdown, and tells what changes.
@@ -88,7 +79,7 @@ mod tests {
         let (there, health) = (AtomicBool::new(true), Health::default());
         let shutdown = CancellationToken::new();
         let answer = || std::future::ready(there.load(Ordering::Relaxed));
-        let probing = probe("log", LOG, &health, shutdown.clone(), answer);
+        let probing = probe("store", STORE, &health, shutdown.clone(), answer);
         let looking = async {
             for is_there in [true, false, false, true] {
                 there.store(is_there, Ordering::Relaxed);

@@ -198,6 +198,30 @@ fn the_example_loads_and_holds_the_defaults() {
     assert_eq!(given().file(EXAMPLE).loads(), Config::default());
 }
 
+const PRODUCTION: &str = include_str!("../../sluice.production.example.toml");
+
+#[test]
+fn the_production_example_loads_with_the_secrets_that_it_leaves_out() {
+    use crate::config::{LogKind, Parts, RelationshipsKind, StoreKind};
+    let secrets = [
+        ("SLUICE__POSTGRES__URL", "postgres://db/sluice", "postgres.url"),
+        ("SLUICE__SPICEDB__PRESHARED_KEY", "x", "spicedb.preshared_key"),
+    ];
+    let without = |absent: &str| {
+        let kept = secrets.iter().filter(|(_, _, key)| *key != absent);
+        kept.fold(given().file(PRODUCTION), |given, (name, value, _)| given.env(name, value))
+    };
+    let config = without("").loads();
+    let real = Parts { store: StoreKind::Postgres, log: LogKind::Kafka, relationships: RelationshipsKind::SpiceDb };
+    assert_eq!(config.parts, real);
+    assert_eq!(config.auth.mode, AuthMode::JwksFile);
+    assert!(!config.demo.enabled);
+    for (_, _, key) in secrets {
+        let text = without(key).refused();
+        assert!(text.starts_with(&format!("bad value for `{key}` ")), "{text}");
+    }
+}
+
 #[test]
 fn the_example_and_the_docs_name_every_key_and_no_other() {
     let uncommented: String = EXAMPLE

@@ -1,23 +1,51 @@
-//! Kafka: the topic and its settings.
+//! Kafka: the topic, its settings, and the topics of others.
 
-use sluice_adapters::kafka::inspect_topic;
+use sluice_adapters::kafka::{KafkaOptions, TopicOptions, inspect_topic, topic_exists};
 
 use super::{Finding, Report};
 use crate::{app, config::Config};
 
 const PART: &str = "Kafka";
 
-pub(super) async fn examine(config: &Config, report: &mut Report) {
+/// The topic that events are relayed to; `partitions` are the store's, where it could be asked.
+pub(super) async fn examine(config: &Config, partitions: Option<u16>, report: &mut Report) {
     let options = match app::kafka_options(config) {
         Ok(options) => options,
         Err(error) => return report.add(PART, Finding::bad(error.to_string())),
     };
-    let topic = &config.kafka.topic;
-    match inspect_topic(&options).await {
-        Ok(Some(partitions)) => {
-            report.add(PART, Finding::well(format!("the topic {topic} has {partitions} partitions")))
+    let Some(partitions) = partitions else {
+        return report.add(PART, Finding::fair("the topic is looked at once the store answers"));
+    };
+    let topic = TopicOptions { partitions, replication: config.kafka.replication, retention: config.log_retention.0 };
+    let name = &config.kafka.topic;
+    match inspect_topic(&options, &topic).await {
+        Ok(Some(state)) => {
+            report.add(PART, Finding::well(format!("the topic {name} has {partitions} partitions, as the store")));
+            state.differences.into_iter().for_each(|difference| report.add(PART, Finding::fair(difference)));
         }
-        Ok(None) => report.add(PART, Finding::well(format!("the topic {topic} will be made at the first start"))),
+        Ok(None) => {
+            let text = format!("the topic {name} will be made at the first start, with {partitions} partitions");
+            report.add(PART, Finding::well(text));
+        }
         Err(error) => report.add(PART, Finding::bad(error.to_string())),
+    }
+}
+
+/// The topics of other services.
+pub(super) async fn examine_foreign(config: &Config, report: &mut Report) {
+    for topic in &config.foreign_topics {
+        let finding = match app::kafka_options(config) {
+            Ok(options) => foreign(KafkaOptions { topic: topic.topic.clone(), ..options }).await,
+            Err(error) => Finding::bad(error.to_string()),
+        };
+        report.add("Foreign topic", finding);
+    }
+}
+
+async fn foreign(options: KafkaOptions) -> Finding {
+    match topic_exists(&options).await {
+        Ok(true) => Finding::well(format!("{} is there", options.topic)),
+        Ok(false) => Finding::fair(format!("{} is not there yet: it is read once it is made", options.topic)),
+        Err(error) => Finding::bad(error.to_string()),
     }
 }

@@ -13,14 +13,18 @@ use crate::config::{AuthMode, Config, LogKind, RelationshipsKind, StoreKind};
 /// Looks at every configured part; changes nothing.
 pub(crate) async fn examine(config: &Config) -> Report {
     let mut report = Report::default();
-    match config.parts.store {
-        StoreKind::Embedded => report.add("Store", embedded(config)),
+    let partitions = match config.parts.store {
+        StoreKind::Embedded => {
+            report.add("Store", embedded(config));
+            None
+        }
         StoreKind::Postgres => postgres::examine(config, &mut report).await,
-    }
+    };
     match config.parts.log {
         LogKind::Store => report.add("Log", Finding::well("the store itself")),
-        LogKind::Kafka => kafka::examine(config, &mut report).await,
+        LogKind::Kafka => kafka::examine(config, partitions, &mut report).await,
     }
+    kafka::examine_foreign(config, &mut report).await;
     match config.parts.relationships {
         RelationshipsKind::Embedded => report.add("Relationships", Finding::well("embedded, in the data directory")),
         RelationshipsKind::SpiceDb => spicedb::examine(config, &mut report).await,

@@ -10,27 +10,35 @@ const PART: &str = "PostgreSQL";
 /// The oldest that the statements are tested with (`server_version_num`).
 const OLDEST: i32 = 150_000;
 
-pub(super) async fn examine(config: &Config, report: &mut Report) {
+/// Gives the number of partitions, for the topic's to be compared with.
+pub(super) async fn examine(config: &Config, report: &mut Report) -> Option<u16> {
     let db = match Postgres::connect(&app::postgres_options(config)).await {
         Ok(db) => db,
-        Err(error) => return report.add(PART, Finding::bad(error.to_string())),
+        Err(error) => {
+            report.add(PART, Finding::bad(error.to_string()));
+            return None;
+        }
     };
-    match db.version().await {
-        Ok(info) => server(config, &info, report),
+    let info = db.version().await;
+    match &info {
+        Ok(info) => server(config, info, report),
         Err(error) => report.add(PART, Finding::bad(error.to_string())),
     }
-    match db.missing_rights().await {
-        Ok(missing) if missing.is_empty() => {
-            report.add(PART, Finding::well("the role has all the rights that it needs"))
-        }
-        Ok(missing) => {
-            let text = format!("the role lacks {}: run `sluice migrate --grant-to` with its name", missing.join(", "));
-            report.add(PART, Finding::bad(text));
-        }
-        Err(error) => report.add(PART, Finding::bad(error.to_string())),
-    }
+    report.add(PART, rights(&db).await);
     report.add("Master key", master_key(config, &db).await);
     db.close().await;
+    info.ok().map(|info| info.partitions)
+}
+
+async fn rights(db: &Postgres) -> Finding {
+    match db.missing_rights().await {
+        Ok(missing) if missing.is_empty() => Finding::well("the role has all the rights that it needs"),
+        Ok(missing) => Finding::bad(format!(
+            "the role lacks {}: run `sluice migrate --grant-to` with its name",
+            missing.join(", ")
+        )),
+        Err(error) => Finding::bad(error.to_string()),
+    }
 }
 
 fn server(config: &Config, info: &ServerInfo, report: &mut Report) {

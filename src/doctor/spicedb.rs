@@ -1,6 +1,6 @@
 //! SpiceDB: version and authorization schema.
 
-use sluice_adapters::spicedb::SpiceDb;
+use sluice_adapters::spicedb::{SchemaState, SpiceDb};
 use sluice_subscriptions::relationships::SCHEMA;
 
 use super::{Finding, Report};
@@ -27,15 +27,12 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
 }
 
 async fn schema(config: &Config, spicedb: &SpiceDb) -> Finding {
-    let writes = config.spicedb.write_schema;
-    match spicedb.schema_differences().await {
-        Ok(differences) if differences.is_empty() => Finding::well("the authorization schema is this version's"),
-        Ok(differences) if writes => {
-            Finding::well(format!("the next start will write the authorization schema ({})", differences.join(", ")))
-        }
-        Ok(differences) => Finding::bad(format!(
-            "the authorization schema is not this version's ({}): write it with zed, or set `spicedb.write_schema`",
-            differences.join(", ")
+    match spicedb.planned_schema(config.spicedb.write_schema).await {
+        Ok(SchemaState::Same) => Finding::well("the authorization schema is this version's"),
+        Ok(SchemaState::Created) => Finding::well("the next start will write the authorization schema"),
+        Ok(SchemaState::Changed(names)) => Finding::well(format!(
+            "the next start will bring the authorization schema up to date ({})",
+            names.join(", ")
         )),
         Err(error) => Finding::bad(error.to_string()),
     }

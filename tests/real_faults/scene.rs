@@ -50,7 +50,7 @@ impl Scene {
         let (doors, observed) = ([Door::of(&self.server)], Observed::default());
         let watch = self.subscriber.watch(&doors, &observed, 2 * checks);
         // Its own steps have deadlines, and say what they wait for.
-        let (watched, asked) = tokio::join!(timeout(PATIENCE, watch), act(&self.server, &observed));
+        let (watched, asked) = tokio::join!(timeout(PATIENCE, watch), Box::pin(act(&self.server, &observed)));
         if watched.is_err() {
             eprintln!("not all answers were seen: the evidence will say which");
         }
@@ -137,6 +137,11 @@ pub(crate) async fn listen(server: &Server, person: &str) -> Ws {
     ws.subscribe("w", WATCH, json!({ "member": MEMBER, "after": after })).await;
     ws.ping().await;
     ws
+}
+
+/// The next change that a listener is told of. Pings that come meanwhile do not count.
+pub(crate) async fn change(ws: &mut Ws) -> Value {
+    soon("a check's change", ws.next_for("w")).await["data"]["memberEligibility"].take()
 }
 
 /// How many changes of checks a listener was told of, up to now.

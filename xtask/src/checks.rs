@@ -2,7 +2,7 @@
 
 use crate::{
     command::{announce, cargo, run},
-    deny,
+    deny, real,
     suite::FEATURES,
     tally::Tally,
 };
@@ -21,6 +21,9 @@ fn format() -> Tally {
 fn lints() -> Tally {
     announce("cargo clippy");
     let mut args = vec!["clippy", "--workspace", "--all-targets"];
+    // Those that plain `cargo test` leaves out are no part of all.
+    let real = real::targets();
+    args.extend(real.iter().flat_map(|target| ["--test", target]));
     args.extend(FEATURES);
     args.extend(["--", "--deny", "warnings"]);
     failed(run("cargo clippy", &mut cargo(&args)), "clippy has something to say; see above")

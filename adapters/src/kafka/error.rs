@@ -59,6 +59,7 @@ pub(crate) fn of_code(code: Code) -> String {
             "the topic or a partition of it is not there; create it"
         }
         Code::MessageSizeTooLarge => "a record is larger than the brokers take; raise the topic's max.message.bytes",
+        Code::InvalidRecord => "a record is refused; check the topic's message.timestamp.* and cleanup.policy",
         Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend => {
             "too few replicas are in sync for min.insync.replicas; check the brokers"
         }

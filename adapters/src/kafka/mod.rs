@@ -8,7 +8,7 @@
 //! - value: the sealed payload;
 //! - headers: `sluice-epoch`, `sluice-seq`, `sluice-version` (8 bytes each, big-endian) and `sluice-header`, the event's
 //!   `shared.events.v1.Header` in protobuf;
-//! - timestamp: the header's `published_at`.
+//! - timestamp: the header's `published_at`, or the time of sending where that is ahead of the relay's clock.
 //!
 //! No PHI is in the clear. A partition holds its events in the order of their seqs; a relay that starts again repeats some.
 
@@ -28,4 +28,4 @@ pub use client::KafkaOptions;
 pub use error::OpenError;
 pub use log::{KafkaLog, LogOptions};
 pub use relay::{Relay, RelayError};
-pub use topic::{TopicOptions, TopicState, empty_topic, ensure_topic, inspect_topic};
+pub use topic::{TopicOptions, TopicState, empty_topic, ensure_topic, inspect_topic, topic_exists};

@@ -39,13 +39,18 @@ pub(super) struct Seek {
     stride: i64,
     /// The seq at which the partition passed `wanted`, as far to the front as was seen.
     passed: Seq,
+    /// Records behind the bound that were looked at all the same.
+    beyond: usize,
 }
+
+/// How many records behind the bound are looked at.
+const BEYOND: usize = 10_000;
 
 impl Seek {
     /// `low..high` are the partition's offsets, `known` is any record of it, and `head` its highest seq.
     pub(super) fn new(wanted: Seq, low: i64, high: i64, known: Option<Place>, head: Seq) -> Self {
         let known = known.unwrap_or(Place { offset: high - 1, seq: 0 });
-        let seek = Self { wanted, low, bound: high, at: low, stride: 1, passed: head + 1 };
+        let seek = Self { wanted, low, bound: high, at: low, stride: 1, passed: head + 1, beyond: 0 };
         match back(known, wanted) {
             Some(at) => Self { bound: (at + 1).min(high), at: at.clamp(low, (high - 1).max(low)), ..seek },
             None => Self { at: known.offset.clamp(low, (high - 1).max(low)), ..seek },
@@ -62,16 +67,24 @@ impl Seek {
         if record.seq == self.wanted {
             return Step::Found;
         }
-        if record.offset >= self.bound {
+        let upper = back(record, self.wanted);
+        if upper.is_some() {
+            self.passed = record.seq;
+        }
+        if record.offset >= self.bound && !self.may_go_beyond() {
             return self.ended();
         }
-        match back(record, self.wanted) {
+        match upper {
             None => Step::Next,
-            Some(upper) => {
-                self.passed = record.seq;
-                self.step_back(upper.min(self.at - 1))
-            }
+            Some(upper) => self.step_back(upper.min(self.at - 1)),
         }
+    }
+
+    /// From the beginning it reads on for a while, in case that events were never relayed: those before such a hole are
+    /// further on than the bound has it.
+    fn may_go_beyond(&mut self) -> bool {
+        self.beyond += 1;
+        self.at <= self.low && self.beyond <= BEYOND
     }
 
     /// There is nothing more before the bound.
@@ -192,6 +205,29 @@ mod tests {
         let partition = Partition { low: 0, seqs: (1..=1000).collect() };
         for wanted in [1, 2, 500, 999, 1000] {
             assert_eq!(partition.find(wanted, Some(999)), (Ok(wanted as usize - 1), 0));
+        }
+    }
+
+    #[test]
+    fn without_repeats_what_is_gone_is_told_exactly() {
+        for low in [1, 2, 500, 999] {
+            let partition = Partition { low, seqs: (1..=1000).collect() };
+            for wanted in 1..=low as Seq {
+                let (found, looked) = partition.find(wanted, Some(999));
+                assert!(found == Err(low as Seq) && looked <= 2, "{wanted}: {found:?} after {looked}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_before_a_hole_is_found() {
+        let partition = Partition { low: 0, seqs: (1..=10).chain(21..=30).collect() };
+        for wanted in (1..=10).chain(21..=30) {
+            let offset = if wanted > 20 { wanted - 11 } else { wanted - 1 };
+            assert_eq!(partition.find(wanted, Some(19)).0, Ok(offset as usize));
+        }
+        for wanted in 11..=20 {
+            assert_eq!(partition.find(wanted, Some(19)).0, Err(20));
         }
     }
 

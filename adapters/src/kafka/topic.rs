@@ -12,7 +12,10 @@ use rdkafka::{
     error::KafkaError,
     types::RDKafkaErrorCode as Code,
 };
-use tokio::task::spawn_blocking;
+use tokio::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 
 use super::{
     client::{KafkaOptions, Reports},
@@ -21,6 +24,9 @@ use super::{
 
 /// The largest record: the relay sends none that is larger, and the topic takes each that it sends.
 pub(super) const MAX_RECORD_BYTES: usize = 8 << 20;
+
+/// Before it is asked again for a topic that was not there.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How a topic is made.
 #[derive(Debug, Clone)]
@@ -62,15 +68,30 @@ pub async fn ensure_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<
     let differences = if created { Vec::new() } else { compare(kafka, topic, &admin).await? };
     // Its end waits for threads of its own.
     spawn_blocking(move || drop(admin));
+    expect_partitions(kafka, topic.partitions).await?;
     Ok(TopicState { created, differences })
 }
 
-/// How many partitions the topic has; `None` where there is no such topic. Changes nothing.
+/// What [`ensure_topic`] would find; `None` where it would make the topic. Changes nothing.
+///
+/// # Errors
+/// As there.
+pub async fn inspect_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<Option<TopicState>, OpenError> {
+    let Some(found) = count_partitions(kafka).await? else { return Ok(None) };
+    compare_partitions(kafka, found, topic.partitions)?;
+    let admin: AdminClient<Reports> =
+        kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
+    let differences = compare(kafka, topic, &admin).await?;
+    spawn_blocking(move || drop(admin));
+    Ok(Some(TopicState { created: false, differences }))
+}
+
+/// Whether there is such a topic. Changes nothing.
 ///
 /// # Errors
 /// Kafka does not answer within the deadline, or refuses.
-pub async fn inspect_topic(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
-    count_partitions(kafka).await
+pub async fn topic_exists(kafka: &KafkaOptions) -> Result<bool, OpenError> {
+    Ok(count_partitions(kafka).await?.is_some())
 }
 
 /// Removes every record of the topic, for a new epoch to begin in it; offsets go on.
@@ -100,8 +121,22 @@ pub(super) fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16
     Err(OpenError::Partitions { topic: kafka.topic.clone(), found, wanted })
 }
 
+/// Waits for the topic where it is not there yet: a broker hears of a new one a moment after it is made.
+pub(super) async fn expect_partitions(kafka: &KafkaOptions, wanted: u16) -> Result<(), OpenError> {
+    let found = async {
+        loop {
+            match count_partitions(kafka).await? {
+                Some(found) => return Ok(found),
+                None => sleep(PAUSE).await,
+            }
+        }
+    };
+    let no_topic = |_| OpenError::NoTopic { topic: kafka.topic.clone() };
+    compare_partitions(kafka, timeout(kafka.deadline, found).await.map_err(no_topic)??, wanted)
+}
+
 /// How many partitions the topic has; `None` where there is no such topic.
-pub(super) async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
+async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usize>, OpenError> {
     let options = kafka.clone();
     let ask = move || {
         let client: BaseConsumer<Reports> =

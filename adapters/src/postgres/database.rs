@@ -64,6 +64,8 @@ pub struct ServerInfo {
     /// As `server_version`, as a number: 150018.
     pub server_version_num: i32,
     pub schema_version: i32,
+    /// Of the log.
+    pub partitions: u16,
     pub role: String,
     /// SpiceDB's Watch needs it on in its own database.
     pub track_commit_timestamp: bool,
@@ -94,22 +96,32 @@ impl Postgres {
 
     /// Asks the server about itself.
     pub async fn version(&self) -> Result<ServerInfo, OpenError> {
-        let query = sqlx::query_as::<_, (String, String, String, String, bool, String, i32)>(
+        let query = sqlx::query_as::<_, (String, String, String, String, bool, String, i32, i32)>(
             "SELECT current_setting('server_version'), current_setting('server_version_num'), current_user::text,
                     current_setting('track_commit_timestamp'),
                     coalesce(has_table_privilege(to_regclass('sluice.audit_records'), 'UPDATE')
                           OR has_table_privilege(to_regclass('sluice.audit_records'), 'DELETE')
                           OR has_table_privilege(to_regclass('sluice.audit_records'), 'TRUNCATE'), false),
-                    current_setting('max_connections'), (SELECT max(version) FROM sluice.schema_version)",
+                    current_setting('max_connections'), (SELECT max(version) FROM sluice.schema_version),
+                    (SELECT partitions FROM sluice.log)",
         );
         let row = self.within(query.fetch_one(self.pool())).await.map_err(|why| self.failed(why))?;
         let number = |text: &str| text.parse().unwrap_or_default();
-        let (server_version, num, role, track_commit_timestamp, may_rewrite_audit, max_connections, schema_version) =
-            row;
+        let (
+            server_version,
+            num,
+            role,
+            track_commit_timestamp,
+            may_rewrite_audit,
+            max_connections,
+            schema_version,
+            partitions,
+        ) = row;
         Ok(ServerInfo {
             server_version: server_version.split(' ').next().unwrap_or_default().into(),
             server_version_num: number(&num),
             schema_version,
+            partitions: partitions.try_into().unwrap_or_default(),
             role,
             track_commit_timestamp: track_commit_timestamp == "on",
             may_rewrite_audit,

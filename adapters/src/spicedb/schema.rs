@@ -45,8 +45,24 @@ impl SpiceDb {
     /// [`OpenError::Differs`] and [`OpenError::Removes`] name the differences; others as in [`Self::connect`].
     pub async fn ensure_schema(&self, write: bool) -> Result<SchemaState, OpenError> {
         let theirs = self.read_schema().await?;
+        let state = self.plan(&theirs, write).await?;
+        if state != SchemaState::Same {
+            let wanted = if theirs.trim().is_empty() { self.schema_text.clone() } else { self.merged(&theirs).await? };
+            self.write_schema(wanted).await?;
+        }
+        Ok(state)
+    }
+
+    /// What [`Self::ensure_schema`] would find and do; writes nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn planned_schema(&self, write: bool) -> Result<SchemaState, OpenError> {
+        self.plan(&self.read_schema().await?, write).await
+    }
+
+    async fn plan(&self, theirs: &str, write: bool) -> Result<SchemaState, OpenError> {
         if theirs.trim().is_empty() {
-            self.write_schema(self.schema_text.clone()).await?;
             return Ok(SchemaState::Created);
         }
         let mut ours = self.differences(&self.schema_text).await?;
@@ -56,22 +72,8 @@ impl SpiceDb {
         }
         let created = ours.iter().all(|one| one.what == What::DefinitionAdded);
         self.may_write(write || created, &ours)?;
-        self.write_schema(self.merged(&theirs).await?).await?;
         let names = ours.into_iter().map(|one| one.name).collect();
         Ok(if created { SchemaState::Created } else { SchemaState::Changed(names) })
-    }
-
-    /// In which names the server's schema is not ours, comments and order aside; writes nothing.
-    ///
-    /// # Errors
-    /// As [`Self::connect`].
-    pub async fn schema_differences(&self) -> Result<Vec<String>, OpenError> {
-        if self.read_schema().await?.trim().is_empty() {
-            return Ok(vec!["it has none yet".to_owned()]);
-        }
-        let mut ours = self.differences(&self.schema_text).await?;
-        ours.retain(|one| self.schema.knows_type(&one.definition));
-        Ok(ours.into_iter().map(|one| one.name).collect())
     }
 
     fn may_write(&self, write: bool, differences: &[Difference]) -> Result<(), OpenError> {

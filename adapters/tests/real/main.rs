@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
 mod foreign;
+mod kafka;
 mod postgres;
 #[expect(dead_code, reason = "each adapter brings its tests")]
 mod services;

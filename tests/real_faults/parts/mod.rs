@@ -7,9 +7,5 @@ mod proxy;
 mod relationships;
 
 pub(crate) use self::{
-    memory::resident,
-    paused::Paused,
-    postmaster::Postmaster,
-    proxy::Proxy,
-    relationships::revoke_guardian,
+    memory::resident, paused::Paused, postmaster::Postmaster, proxy::Proxy, relationships::revoke_guardian,
 };

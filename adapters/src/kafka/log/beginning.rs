@@ -34,7 +34,8 @@ pub(super) struct Beginning {
 /// What the last comparison saw.
 #[derive(Default)]
 struct Before {
-    next: Vec<i64>,
+    /// The ends of the partitions.
+    high: Vec<i64>,
     shorter: bool,
 }
 
@@ -138,21 +139,21 @@ impl Beginning {
         Ok(())
     }
 
-    /// Twice in a row shorter than what was read: it is another topic. Twice in a row at the same place with more to
-    /// read: the client that follows it hangs.
+    /// Twice in a row shorter than what was read: it is another topic. What was there the last time is still unread: the
+    /// client that follows it hangs.
     fn compare(&mut self) {
+        let before = std::mem::take(&mut self.before);
         let next = self.shared.next_offsets();
         let Ok(ends) = self.look.ends(self.shared.partitions, Instant::now() + self.shared.kafka.deadline) else {
             return;
         };
         let shorter = ends.iter().zip(&next).any(|(ends, next)| ends.high < *next);
-        if shorter && self.before.shorter {
+        if shorter && before.shorter {
             self.shared.fail(SHORTER.into());
         }
-        let stands = |(i, ends): (usize, &Ends)| ends.high > next[i] && self.before.next.get(i) == Some(&next[i]);
-        if ends.iter().enumerate().any(stands) {
+        if before.high.iter().zip(&next).any(|(high, next)| next < high) {
             self.shared.order_renewal();
         }
-        self.before = Before { next, shorter };
+        self.before = Before { high: ends.iter().map(|ends| ends.high).collect(), shorter };
     }
 }

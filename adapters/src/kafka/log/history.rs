@@ -28,7 +28,7 @@ use crate::kafka::{
 };
 
 /// Each jump waits for the request before it.
-pub(super) const HABITS: Habits = Habits { client: "history", patience: Duration::from_millis(10) };
+pub(super) const HABITS: Habits = Habits { client: "history", patience: Duration::from_millis(5) };
 
 /// After so long without a question nothing more is fetched ahead.
 const IDLE: Duration = Duration::from_secs(1);
@@ -76,6 +76,13 @@ impl History {
 
     fn rest(&mut self) {
         if self.reads_on.take().is_some() {
+            self.look.rest();
+        }
+    }
+
+    /// A client that is left at the end of a partition asks for more on and on.
+    fn rest_unless_reading_on(&self) {
+        if self.reads_on.is_none() {
             self.look.rest();
         }
     }
@@ -142,12 +149,16 @@ impl History {
                 (Step::Found, Some((event, place))) => {
                     let mut block = Block::begin(event, place);
                     let at = self.fill(&mut block, head, deadline)?;
-                    self.reads_on = at.map(|at| (partition, at));
+                    self.reads_on = at.filter(|_| block.end().seq < head).map(|at| (partition, at));
+                    self.rest_unless_reading_on();
                     return Ok(Fetched::Block(block));
                 }
                 (Step::Next | Step::Found, _) => {}
                 (Step::Jump(at), _) => self.go(partition, at)?,
-                (Step::Gone(earliest), _) => return Ok(Fetched::Gone(earliest)),
+                (Step::Gone(earliest), _) => {
+                    self.rest_unless_reading_on();
+                    return Ok(Fetched::Gone(earliest));
+                }
             }
         }
     }

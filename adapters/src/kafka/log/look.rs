@@ -1,12 +1,16 @@
 //! A consumer that is told where to read.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     message::BorrowedMessage,
+    topic_partition_list::TopicPartitionListElem,
     types::RDKafkaErrorCode as Code,
 };
 use sluice_schema::position::Partition;
@@ -19,6 +23,9 @@ use crate::kafka::{
 
 /// librdkafka asks for a group's name; nobody joins it.
 const GROUP: &str = "sluice-log";
+
+/// Before a request that was refused is made again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Reads the records of some partitions from given offsets on. All calls block, and so does its end (up to 0.6 s): it
 /// belongs on a thread of its own.
@@ -116,35 +123,38 @@ impl Look {
         }
     }
 
-    /// Where partitions `0..partitions` begin and end now.
+    /// Where partitions `0..partitions` begin and end now. What passes (a partition that changes its leader) is waited out.
     pub(super) fn ends(&self, partitions: Partition, deadline: Instant) -> Result<Vec<Ends>, Fault> {
-        let lows = self.offsets(0..partitions, Offset::Beginning, deadline)?;
-        let highs = self.offsets(0..partitions, Offset::End, deadline)?;
-        Ok(lows.into_iter().zip(highs).map(|(low, high)| Ends { low, high }).collect())
+        self.ends_in_time(0..partitions, deadline)
     }
 
     pub(super) fn ends_of(&self, partition: Partition, deadline: Instant) -> Result<Ends, Fault> {
-        let one = |which| self.offsets(partition..partition + 1, which, deadline);
-        match (one(Offset::Beginning)?.first(), one(Offset::End)?.first()) {
-            (Some(low), Some(high)) => Ok(Ends { low: *low, high: *high }),
-            _ => Err(Fault::Late),
+        self.ends_in_time(partition..partition + 1, deadline)?.first().copied().ok_or(Fault::Late)
+    }
+
+    fn ends_in_time(&self, partitions: Range<Partition>, deadline: Instant) -> Result<Vec<Ends>, Fault> {
+        let ends = || {
+            let lows = self.offsets(partitions.clone(), Offset::Beginning, deadline)?;
+            let highs = self.offsets(partitions.clone(), Offset::End, deadline)?;
+            Ok(lows.into_iter().zip(highs).map(|(low, high)| Ends { low, high }).collect())
+        };
+        loop {
+            match ends() {
+                Err(Fault::Kafka(_)) if Instant::now() + PAUSE < deadline => std::thread::park_timeout(PAUSE),
+                outcome => return outcome,
+            }
         }
     }
 
     /// Kafka's ListOffsets, in which -2 and -1 in place of a time stand for the first offset and the one behind the last.
-    fn offsets(
-        &self,
-        partitions: std::ops::Range<Partition>,
-        which: Offset,
-        deadline: Instant,
-    ) -> Result<Vec<i64>, Fault> {
+    fn offsets(&self, partitions: Range<Partition>, which: Offset, deadline: Instant) -> Result<Vec<i64>, Fault> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             list.add_partition_offset(&self.topic, partition.into(), which).map_err(kafka_fault)?;
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let list = self.consumer.offsets_for_times(list, left).map_err(kafka_fault)?;
-        let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        let offset = |element: &TopicPartitionListElem<'_>| {
             element.error().map_err(kafka_fault)?;
             match element.offset() {
                 Offset::Offset(offset) => Ok(offset),

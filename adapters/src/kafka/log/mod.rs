@@ -34,10 +34,7 @@ use tokio::{
 };
 
 use self::{beginning::Ask, history::Request, shared::Shared, threads::Threads};
-use super::{
-    KafkaOptions, OpenError,
-    topic::{compare_partitions, count_partitions},
-};
+use super::{KafkaOptions, OpenError, topic::expect_partitions};
 
 /// How much a log keeps in memory: the newest events of each partition.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +77,7 @@ impl KafkaLog {
         relayed: ReadVector,
         options: LogOptions,
     ) -> Result<Self, OpenError> {
-        let found = count_partitions(kafka).await?;
-        let found = found.ok_or_else(|| OpenError::NoTopic { topic: kafka.topic.clone() })?;
-        compare_partitions(kafka, found, source.partitions())?;
+        expect_partitions(kafka, source.partitions()).await?;
         let shared = Arc::new(Shared::new(kafka.clone(), source.epoch(), source.partitions(), options));
         let fetches = Arc::new(AtomicU64::new(0));
         let threads = Threads::start(&shared, &fetches, relayed).await?;

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use jiff::Timestamp;
 use rdkafka::{
     ClientContext, Message as _,
     config::RDKafkaLogLevel,
@@ -69,7 +70,8 @@ impl Outbox {
             .payload(event.payload.0.as_ref())
             .headers(record::headers(event));
         let record = match record::timestamp(event) {
-            Some(at) => record.timestamp(at),
+            // Brokers refuse a time that is well ahead of theirs, and a store's clock must not hold up its events.
+            Some(at) => record.timestamp(at.min(Timestamp::now().as_millisecond())),
             None => record,
         };
         producer.send(record).map_err(|(error, _)| {

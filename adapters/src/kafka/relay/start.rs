@@ -1,6 +1,6 @@
 //! Where a session begins: what is in the topic, compared with the store and the checkpoint.
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, thread, time::Instant};
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
@@ -101,8 +101,21 @@ fn look(kafka: &KafkaOptions, partitions: Partition) -> Result<Vec<Seen>, Ended>
         // Just the edges are looked at.
         .set("queued.min.messages", "1")
         .set("fetch.message.max.bytes", "65536")
+        // Left alone, the second look waits a second for the first one's queue.
+        .set("fetch.queue.backoff.ms", "10")
         .create_with_context(Reports::of("relay-start"))
         .map_err(|error| kafka.refused(&error))?;
+    let seen = look_with(kafka, &consumer, partitions);
+    // Its end waits for threads of its own.
+    thread::spawn(move || drop(consumer));
+    seen
+}
+
+fn look_with(
+    kafka: &KafkaOptions,
+    consumer: &BaseConsumer<Reports>,
+    partitions: Partition,
+) -> Result<Vec<Seen>, Ended> {
     let mut seen = Vec::new();
     for partition in 0..partitions {
         let (low, high) = consumer
@@ -110,8 +123,8 @@ fn look(kafka: &KafkaOptions, partitions: Partition) -> Result<Vec<Seen>, Ended>
             .map_err(|error| Ended::from(&error))?;
         seen.push(Seen { low, high, ..Seen::default() });
     }
-    let firsts = read_each(kafka, &consumer, &seen, |seen| (seen.low == 0 && seen.high > 0).then_some(0))?;
-    let lasts = read_each(kafka, &consumer, &seen, |seen| (seen.high > seen.low).then_some(seen.high - 1))?;
+    let firsts = read_each(kafka, consumer, &seen, |seen| (seen.low == 0 && seen.high > 0).then_some(0))?;
+    let lasts = read_each(kafka, consumer, &seen, |seen| (seen.high > seen.low).then_some(seen.high - 1))?;
     for (seen, (first, last)) in seen.iter_mut().zip(firsts.into_iter().zip(lasts)) {
         (seen.first, seen.last) = (first, last);
     }
@@ -141,7 +154,11 @@ fn read_each(
     while left > 0 {
         let waited = consumer.poll(until.saturating_duration_since(Instant::now()));
         let message = waited.unwrap_or(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)));
-        let message = message.map_err(|error| Ended::from(&error))?;
+        let message = match message {
+            // Who has no group needs no right on it.
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => continue,
+            message => message.map_err(|error| Ended::from(&error))?,
+        };
         let slot = usize::try_from(message.partition()).ok().and_then(|partition| records.get_mut(partition));
         if let Some(slot) = slot.filter(|slot| slot.is_none()) {
             let foreign = |error: record::Foreign| {
