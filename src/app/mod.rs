@@ -5,6 +5,7 @@ mod banner;
 mod demo;
 mod keys;
 mod parts;
+mod probes;
 mod relay;
 mod watched;
 mod workers;
@@ -85,6 +86,7 @@ impl App {
         let health = Arc::<Health>::default();
         tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
         background::start(&parts, &config, health.clone(), &tasks).await?;
+        probes::start(&parts, &health, &tasks);
         let gate = match config.server.has(Role::Gateway) {
             true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks)?)),
             false => None,

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     clients::PERSON,
     parts::{Paused, resident, revoke_guardian},
-    scene::{Scene, are_answered, changes, insist_all, insist_by, keys, listen, names_as_away, options},
+    scene::{Scene, are_answered, change, changes, insist_all, insist_by, keys, listen, names_as_away, options},
 };
 
 const PID: &str = "SLUICE_TEST_KAFKA_PID";
@@ -27,10 +27,11 @@ async fn away_checks_are_asked_and_answered_and_streams_catch_up_when_it_is_back
         .play(BEFORE + MEANWHILE + BEHIND, async |server, _| {
             let viewer = server.viewer(PERSON);
             let (mut guardian, mut nurse) = (listen(server, "guardian").await, listen(server, "nurse").await);
+            let mut stranger = listen(server, "stranger").await;
             let mut checks = insist_all(viewer, &keys("before", BEFORE)).await;
             for _ in 0..2 * BEFORE {
-                guardian.next_for("w").await;
-                nurse.next_for("w").await;
+                change(&mut guardian).await;
+                change(&mut nurse).await;
             }
 
             let paused = Paused::begin(PID);
@@ -50,9 +51,10 @@ async fn away_checks_are_asked_and_answered_and_streams_catch_up_when_it_is_back
 
             checks.extend(insist_all(viewer, &keys("behind", BEHIND)).await);
             for _ in 0..2 * (MEANWHILE + BEHIND) {
-                nurse.next_for("w").await;
+                change(&mut nurse).await;
             }
             assert_eq!(changes(&mut guardian).await, 2 * BEFORE, "her access ended before more could be told");
+            assert_eq!(changes(&mut stranger).await, 0);
             names_as_away(server, &[]).await;
             checks
         })

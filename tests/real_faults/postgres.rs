@@ -21,9 +21,9 @@ const GROWTH: u64 = 64;
 #[tokio::test]
 async fn away_nothing_happens_by_half_and_streams_hold_until_it_is_back() {
     let scene = Scene::set(options()).await;
-    let mut postgres = Postmaster::of_tests();
     scene
         .play(BEFORE + MEANWHILE + BEHIND, async |server, _| {
+            let mut postgres = Postmaster::of_tests();
             let viewer = server.viewer(PERSON);
             let mut checks = insist_all(viewer, &keys("before", BEFORE)).await;
             are_answered(server, &checks).await;
@@ -53,9 +53,9 @@ async fn restarted_in_mid_load_nothing_is_lost_and_nothing_comes_twice() {
     const WRITERS: usize = 16;
     const CHECKS: usize = 300;
     let scene = Scene::set(options()).await;
-    let mut postgres = Postmaster::of_tests();
     scene
         .play(CHECKS, async |server, observed| {
+            let mut postgres = Postmaster::of_tests();
             let restarts = async {
                 for frames in [50, 400] {
                     soon("the load", observed.reaches(frames)).await;

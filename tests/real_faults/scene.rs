@@ -50,7 +50,7 @@ impl Scene {
         let (doors, observed) = ([Door::of(&self.server)], Observed::default());
         let watch = self.subscriber.watch(&doors, &observed, 2 * checks);
         // Its own steps have deadlines, and say what they wait for.
-        let (watched, asked) = tokio::join!(timeout(PATIENCE, watch), act(&self.server, &observed));
+        let (watched, asked) = tokio::join!(timeout(PATIENCE, watch), Box::pin(act(&self.server, &observed)));
         if watched.is_err() {
             eprintln!("not all answers were seen: the evidence will say which");
         }
@@ -111,7 +111,7 @@ pub(crate) async fn are_refused(viewer: Viewer<'_>, keys: &[String], at_once: us
     }
 }
 
-/// Waits until `/readyz` names just these parts.
+/// Waits until `/readyz` names these parts; none: until it names nothing at all.
 pub(crate) async fn names_as_away(server: &Server, parts: &[&str]) {
     let mut look = interval(AGAIN);
     let mut last = Value::Null;
@@ -121,7 +121,7 @@ pub(crate) async fn names_as_away(server: &Server, parts: &[&str]) {
             let (_, text) = server.get("/readyz").await;
             last = serde_json::from_str(&text).unwrap();
             let degraded = last["degraded"].as_object().expect("it names parts");
-            if degraded.keys().map(String::as_str).eq(parts.iter().copied()) {
+            if parts.iter().all(|part| degraded.contains_key(*part)) && degraded.is_empty() == parts.is_empty() {
                 return;
             }
         }
@@ -137,6 +137,11 @@ pub(crate) async fn listen(server: &Server, person: &str) -> Ws {
     ws.subscribe("w", WATCH, json!({ "member": MEMBER, "after": after })).await;
     ws.ping().await;
     ws
+}
+
+/// The next change that a listener is told of. Pings that come meanwhile do not count.
+pub(crate) async fn change(ws: &mut Ws) -> Value {
+    soon("a check's change", ws.next_for("w")).await["data"]["memberEligibility"].take()
 }
 
 /// How many changes of checks a listener was told of, up to now.

@@ -8,8 +8,8 @@ use crate::{
     installation::required,
     parts::{Paused, Proxy, resident, revoke_guardian},
     scene::{
-        Scene, acknowledged, are_answered, are_refused, changes, insist, insist_all, insist_by, keys, listen, named,
-        names_as_away, options,
+        Scene, acknowledged, are_answered, are_refused, change, changes, insist, insist_all, insist_by, keys, listen,
+        named, names_as_away, options,
     },
 };
 
@@ -35,7 +35,7 @@ async fn silent_nothing_is_done_or_shown_until_it_answers_again() {
             // Their answers come while nobody can be asked whether they may be shown.
             let mut checks = insist_all(viewer, &keys("before", BEFORE)).await;
             for _ in 0..BEFORE {
-                nurse.next_for("w").await;
+                change(&mut nurse).await;
             }
 
             let paused = Paused::begin(PID);
@@ -99,8 +99,7 @@ async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
 /// Both states of one check, and nothing else.
 async fn hears_of(ws: &mut Ws, check: &str) {
     for state in ["ACCEPTED", "ANSWERED"] {
-        let payload = ws.next_for("w").await;
-        let seen = &payload["data"]["memberEligibility"];
-        assert_eq!((&seen["id"], &seen["state"]), (&json!(check), &json!(state)), "{payload}");
+        let seen = change(ws).await;
+        assert_eq!((&seen["id"], &seen["state"]), (&json!(check), &json!(state)), "{seen}");
     }
 }
