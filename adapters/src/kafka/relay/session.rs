@@ -1,6 +1,9 @@
 //! One producer's life: from a look at the topic to the first failure.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use sluice_schema::{
     event::RecordedEvent,
@@ -22,6 +25,9 @@ use crate::kafka::client::count_error;
 /// The most events that are read at once.
 const READ: usize = 64;
 
+/// Pauses while the source is away double up to this.
+const LONGEST_SOURCE_PAUSE: Duration = Duration::from_secs(1);
+
 pub(super) struct Session<'a> {
     relay: &'a Relay,
     confirmed: &'a watch::Sender<ReadVector>,
@@ -32,15 +38,17 @@ pub(super) struct Session<'a> {
     deliveries: Option<Deliveries>,
 }
 
-/// How a round over the partitions went.
-#[derive(PartialEq, Eq)]
-enum Round {
-    /// There may be more at once.
-    Sent,
+/// How a partition's turn went; a round over all of them as the greatest of its turns.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
     /// All is sent, or waits for confirmations.
     Done,
-    /// The source owes something.
+    /// The source has not given yet what its heads promise.
     Owed,
+    /// There may be more at once.
+    Sent,
+    /// The source can't be read.
+    Away,
 }
 
 impl<'a> Session<'a> {
@@ -62,52 +70,54 @@ impl<'a> Session<'a> {
 
     async fn send_all(&self) -> Ended {
         let mut heads = self.relay.source.heads();
+        let mut pause = SOURCE_PAUSE;
         loop {
             let known = heads.borrow_and_update().clone();
             self.report_lag(&known);
-            match self.send_round(&known).await {
-                Ok(Round::Sent) => {}
-                Ok(Round::Owed) => sleep(SOURCE_PAUSE).await,
-                Ok(Round::Done) => tokio::select! {
+            let turn = match self.send_round(&known).await {
+                Ok(turn) => turn,
+                Err(ended) => return ended,
+            };
+            match turn {
+                Turn::Sent => {}
+                Turn::Owed => sleep(SOURCE_PAUSE).await,
+                Turn::Away => sleep(pause).await,
+                Turn::Done => tokio::select! {
                     changed = heads.changed() => if changed.is_err() {
                         return Ended::Failed("the store is closed".into());
                     },
                     () = self.room.notified() => {}
                 },
-                Err(ended) => return ended,
             }
+            pause = if turn == Turn::Away { (pause * 2).min(LONGEST_SOURCE_PAUSE) } else { SOURCE_PAUSE };
         }
     }
 
-    async fn send_round(&self, heads: &ReadVector) -> Result<Round, Ended> {
-        let mut round = Round::Done;
+    async fn send_round(&self, heads: &ReadVector) -> Result<Turn, Ended> {
+        let mut round = Turn::Done;
         for (partition, head) in heads.partitions() {
-            match self.send_some(partition, head).await? {
-                Round::Done => {}
-                Round::Owed if round == Round::Sent => {}
-                some => round = some,
-            }
+            round = round.max(self.send_some(partition, head).await?);
         }
         Ok(round)
     }
 
     /// Sends what is next in a partition, as far as there is room.
-    async fn send_some(&self, partition: Partition, head: Seq) -> Result<Round, Ended> {
+    async fn send_some(&self, partition: Partition, head: Seq) -> Result<Turn, Ended> {
         let (sent, room) = {
             let flight = self.flight();
             (flight.sent(partition), flight.room(partition))
         };
         if sent >= head || room == 0 {
-            return Ok(Round::Done);
+            return Ok(Turn::Done);
         }
         let events = match read_after(self.relay.source.as_ref(), partition, sent, room.min(READ)).await {
-            Ok(events) if events.is_empty() => return Ok(Round::Owed),
+            Ok(events) if events.is_empty() => return Ok(Turn::Owed),
             Ok(events) => events,
             Err(LogError::Gap { .. }) => return self.pass_gap(partition, sent).await,
-            Err(LogError::Unavailable(why)) => return Ok(owed(&why)),
+            Err(LogError::Unavailable(why)) => return Ok(away(&why)),
         };
         let sent = self.send_while_room(partition, &events)?;
-        Ok(if sent == 0 { Round::Done } else { Round::Sent })
+        Ok(if sent == 0 { Turn::Done } else { Turn::Sent })
     }
 
     fn send_while_room(&self, partition: Partition, events: &[Arc<RecordedEvent>]) -> Result<usize, Ended> {
@@ -124,18 +134,18 @@ impl<'a> Session<'a> {
     }
 
     /// Retention of the store passed what was never relayed. Readers of the topic are told of the gap.
-    async fn pass_gap(&self, partition: Partition, sent: Seq) -> Result<Round, Ended> {
+    async fn pass_gap(&self, partition: Partition, sent: Seq) -> Result<Turn, Ended> {
         let earliest = match self.relay.source.earliest().await {
             Ok(earliest) => earliest.get(partition),
-            Err(error) => return Ok(owed(&error.to_string())),
+            Err(error) => return Ok(away(&error.to_string())),
         };
         if earliest <= sent {
-            return Ok(owed("the store left events out"));
+            return Ok(away("the store left events out"));
         }
         metrics::counter!("sluice_relay_lost_events_total").increment(earliest - sent);
         tracing::error!(partition, earliest, "events left the store before they were relayed: keep them longer there");
         self.flight().skip(partition, earliest);
-        Ok(Round::Sent)
+        Ok(Turn::Sent)
     }
 
     async fn confirm_all(&self, mut deliveries: Deliveries) -> Ended {
@@ -180,7 +190,7 @@ impl<'a> Session<'a> {
     }
 }
 
-fn owed(why: &str) -> Round {
+fn away(why: &str) -> Turn {
     tracing::warn!(why, "the relay can't read the store");
-    Round::Owed
+    Turn::Away
 }

@@ -144,7 +144,11 @@ fn read_each(
     while left > 0 {
         let waited = consumer.poll(until.saturating_duration_since(Instant::now()));
         let message = waited.unwrap_or(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)));
-        let message = message.map_err(|error| Ended::from(&error))?;
+        let message = match message {
+            // Who has no group needs no right on it.
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => continue,
+            message => message.map_err(|error| Ended::from(&error))?,
+        };
         let slot = usize::try_from(message.partition()).ok().and_then(|partition| records.get_mut(partition));
         if let Some(slot) = slot.filter(|slot| slot.is_none()) {
             let foreign = |error: record::Foreign| {

@@ -10,3 +10,4 @@ mod relay_latency;
 mod relay_replaced;
 mod relay_restart;
 mod relay_support;
+mod relay_topic;

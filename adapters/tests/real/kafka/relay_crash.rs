@@ -11,7 +11,10 @@ use sluice_schema::event::{NewEvent, StreamId};
 use sluice_subscriptions::log::{Checkpoints, EventLog};
 use tokio::time::timeout;
 
-use super::relay_support::{PARTITIONS, PATIENCE, Rig, Running, check, event};
+use super::{
+    relay_support::{PARTITIONS, PATIENCE, Rig, Running, event},
+    relay_topic::check,
+};
 
 const CHILD_DIRECTORY: &str = "SLUICE_TEST_RELAY_DIRECTORY";
 const CHILD_TOPIC: &str = "SLUICE_TEST_RELAY_TOPIC";

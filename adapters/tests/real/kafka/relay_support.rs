@@ -1,24 +1,22 @@
-//! A source, a topic of one's own, and what is in it, read by a plain consumer.
+//! A relay between a source in memory and a topic of its own.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
+    ClientConfig,
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer as _},
-    message::{self, BorrowedMessage, Headers as _},
 };
 use sluice_adapters::kafka::{KafkaOptions, Relay, RelayError, TopicOptions, ensure_topic};
 use sluice_schema::{
     event::RecordedEvent,
-    position::{Epoch, Partition, Position, ReadVector, Seq},
+    position::{Epoch, Partition, Position, ReadVector},
     proto::header::{Header, RoutingKey, Subject, routing_key::Kind},
     sealed::{DataKey, Sealed},
 };
@@ -31,6 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::relay_topic::{Record, check, count, read_topic};
 use crate::services;
 
 pub(super) const PARTITIONS: Partition = 3;
@@ -157,8 +156,7 @@ impl Rig {
     /// How many records each partition holds.
     pub(super) async fn counts(&self) -> Vec<i64> {
         let kafka = self.kafka.clone();
-        let edges = spawn_blocking(move || edges(&kafka, &consumer(&kafka))).await.unwrap();
-        edges.into_iter().map(|(low, high)| high - low).collect()
+        spawn_blocking(move || count(&kafka)).await.unwrap()
     }
 
     /// Waits until it holds so many.
@@ -171,29 +169,6 @@ impl Rig {
     pub(super) async fn check(&self) -> usize {
         check(&self.records().await, self.source.as_ref()).await
     }
-}
-
-/// As [`Rig::check`], of any source.
-pub(super) async fn check(records: &[Vec<Record>], source: &dyn EventLog) -> usize {
-    let heads = source.heads().borrow().clone();
-    let mut repeats = 0;
-    for ((partition, head), records) in heads.partitions().zip(records) {
-        let events = source.read(partition, 0, 1_000_000).await.unwrap();
-        repeats += check_partition(records, &events, head);
-    }
-    repeats
-}
-
-/// First occurrences are dense and in order, and each record is its event.
-fn check_partition(records: &[Record], events: &[Arc<RecordedEvent>], head: Seq) -> usize {
-    let mut last = 0;
-    for record in records {
-        assert!(record.seq <= last + 1, "{} is behind {last}: a hole", record.seq);
-        last = last.max(record.seq);
-        record.assert_is(&events[usize::try_from(record.seq).unwrap() - 1]);
-    }
-    assert_eq!(last, head, "not all is there");
-    records.len() - usize::try_from(head).unwrap()
 }
 
 pub(super) fn event(number: u64) -> RecordedEvent {
@@ -215,78 +190,6 @@ fn published_at(number: u64) -> prost_types::Timestamp {
     let now = Timestamp::now();
     let ahead = if number.is_multiple_of(7) { 1_000_000 } else { 0 };
     prost_types::Timestamp { seconds: now.as_second() + ahead, nanos: now.subsec_nanosecond() }
-}
-
-/// A record as anyone sees it.
-pub(super) struct Record {
-    pub(super) seq: Seq,
-    pub(super) key: Vec<u8>,
-    pub(super) value: Vec<u8>,
-    pub(super) headers: BTreeMap<String, Vec<u8>>,
-    timestamp: i64,
-}
-
-impl Record {
-    pub(super) fn of(message: &BorrowedMessage<'_>) -> Self {
-        let header = |header: message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap().to_vec());
-        let headers: BTreeMap<String, Vec<u8>> = message.headers().unwrap().iter().map(header).collect();
-        Self {
-            seq: Seq::from_be_bytes(headers["sluice-seq"].as_slice().try_into().unwrap()),
-            key: message.key().unwrap().to_vec(),
-            value: message.payload().unwrap().to_vec(),
-            headers,
-            timestamp: message.timestamp().to_millis().unwrap(),
-        }
-    }
-
-    fn assert_is(&self, event: &RecordedEvent) {
-        use prost::Message as _;
-        assert_eq!(self.headers["sluice-epoch"], event.position.epoch.0.to_be_bytes());
-        assert_eq!(self.headers["sluice-version"], event.version.to_be_bytes());
-        assert_eq!(self.headers["sluice-header"], event.header.encode_to_vec());
-        assert_eq!(self.headers.len(), 4);
-        assert_eq!(self.value, event.payload.0);
-        assert_eq!(self.key.len(), 16);
-        let published = event.header.published_at.unwrap();
-        let published = published.seconds * 1000 + i64::from(published.nanos) / 1_000_000;
-        assert_eq!(self.timestamp, published.min(self.timestamp), "no later than it was published");
-        assert!(self.timestamp == published || self.timestamp <= Timestamp::now().as_millisecond());
-    }
-}
-
-fn consumer(kafka: &KafkaOptions) -> BaseConsumer {
-    ClientConfig::new()
-        .set("bootstrap.servers", &kafka.brokers)
-        .set("group.id", "sluice-test")
-        .set("enable.auto.commit", "false")
-        .create()
-        .unwrap()
-}
-
-/// The first offset of each partition and the one behind its last.
-fn edges(kafka: &KafkaOptions, consumer: &BaseConsumer) -> Vec<(i64, i64)> {
-    let edges = |partition| consumer.fetch_watermarks(&kafka.topic, partition, PATIENCE).unwrap();
-    (0..i32::from(PARTITIONS)).map(edges).collect()
-}
-
-pub(super) fn read_topic(kafka: &KafkaOptions) -> Vec<Vec<Record>> {
-    let consumer = consumer(kafka);
-    let (mut assignment, mut left) = (TopicPartitionList::new(), 0);
-    for (partition, (low, high)) in (0..).zip(edges(kafka, &consumer)) {
-        assignment.add_partition_offset(&kafka.topic, partition, Offset::Offset(low)).unwrap();
-        left += high - low;
-    }
-    consumer.assign(&assignment).unwrap();
-    let mut records: Vec<Vec<Record>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
-    let until = Instant::now() + PATIENCE;
-    while left > 0 {
-        assert!(Instant::now() < until, "{left} records do not come");
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let message = message.unwrap();
-        records[usize::try_from(message.partition()).unwrap()].push(Record::of(&message));
-        left -= 1;
-    }
-    records
 }
 
 /// A relay at work.
