@@ -12,15 +12,12 @@
 //!
 //! No PHI is in the clear. A partition holds its events in the order of their seqs; a relay that starts again repeats some.
 
-#[allow(dead_code, reason = "the relay and the log use it")]
 pub(crate) mod client;
 pub(crate) mod error;
 pub mod foreign;
 mod log;
-#[allow(dead_code, reason = "the relay and the log use it")]
 mod record;
 mod relay;
-#[allow(dead_code, reason = "the relay and the log use it")]
 mod seek;
 mod topic;
 

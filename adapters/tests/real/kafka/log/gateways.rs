@@ -50,7 +50,9 @@ async fn an_event_is_known_soon() {
     const EVENTS: u16 = 1000;
     let pipeline = Pipeline::open(LogOptions::default()).await;
     // A producer's first record takes longer.
-    (0..PARTITIONS).for_each(|partition| drop(pipeline.append(partition, "first")));
+    for partition in 0..PARTITIONS {
+        pipeline.append(partition, "first");
+    }
     arrives(pipeline.log.as_ref(), &ReadVector(vec![1; PARTITIONS.into()])).await;
     let mut ticks = interval(Duration::from_millis(5));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
