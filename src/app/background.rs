@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sluice_adapters::kafka::foreign::ForeignReader;
 use sluice_domain::eligibility::process::{EligibilityProcess, ProcessConfig};
-use sluice_subscriptions::{log::EventLog, worker::Worker};
+use sluice_subscriptions::worker::Worker;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -14,17 +14,11 @@ use super::{
 };
 use crate::{
     config::{Config, LogKind, Role},
-    health::{Condition, Health},
     shutdown::Tasks,
 };
 
 /// Starts what this process's roles ask for.
-pub(super) async fn start(
-    parts: &Parts,
-    config: &Config,
-    health: Arc<Health>,
-    tasks: &Tasks,
-) -> Result<(), StartError> {
+pub(super) async fn start(parts: &Parts, config: &Config, tasks: &Tasks) -> Result<(), StartError> {
     if config.server.has(Role::Worker) {
         ask_payers(parts, config, tasks);
         read_foreign_topics(parts, config, tasks)?;
@@ -32,31 +26,17 @@ pub(super) async fn start(
     if config.server.has(Role::Relay) && config.parts.log == LogKind::Kafka {
         relay::start(parts, config, tasks).await?;
     }
-    watch_topic(parts, health, tasks);
+    watch_topic(parts, tasks);
     Ok(())
 }
 
-/// How often the topic is asked whether it can be read.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// Tells how the topic is. Where it can't be true any more, the process ends: what it would deliver may be wrong.
-fn watch_topic(parts: &Parts, health: Arc<Health>, tasks: &Tasks) {
+/// Where the topic can't be true any more, the process ends: what it would deliver may be wrong.
+fn watch_topic(parts: &Parts, tasks: &Tasks) {
     let Some(topic) = parts.topic.clone() else { return };
     tasks.spawn("the log", |token| async move {
-        let look = async {
-            loop {
-                let condition = match topic.earliest().await {
-                    Ok(_) => Condition::Sound,
-                    Err(_) => Condition::Degraded("Kafka can't be read: streams are held, requests are taken".into()),
-                };
-                health.report("log", condition);
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
         tokio::select! {
             why = topic.failed() => tracing::error!(why, "the topic can't be read on: this process must start again"),
             () = token.cancelled() => {}
-            () = look => {}
         }
     });
 }

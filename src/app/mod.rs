@@ -85,7 +85,7 @@ impl App {
         let tasks = Tasks::default();
         let health = Arc::<Health>::default();
         tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
-        background::start(&parts, &config, health.clone(), &tasks).await?;
+        background::start(&parts, &config, &tasks).await?;
         probes::start(&parts, &health, &tasks);
         let gate = match config.server.has(Role::Gateway) {
             true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks)?)),

@@ -13,6 +13,12 @@ pub(super) fn parts(config: &Config) -> Result<(), Fault> {
     log(config)?;
     relationships(config)?;
     let reads = config.foreign_topics.is_empty() || !config.kafka.brokers.is_empty();
+    let own = config.foreign_topics.iter().any(|foreign| foreign.topic == config.kafka.topic);
+    must(
+        !own,
+        "foreign_topics",
+        "an entry names `kafka.topic`, which Sluice itself writes: name the other service's topic",
+    )?;
     must(reads, "kafka.brokers", "there are `foreign_topics`, so it must name the bootstrap servers: host:port")?;
     must(config.demo.tenant.parse::<TenantId>().is_ok(), "demo.tenant", "it must be a tenant's id")
 }

@@ -222,6 +222,28 @@ fn the_production_example_loads_with_the_secrets_that_it_leaves_out() {
     }
 }
 
+/// The example of the page that explains it.
+fn foreign_topics() -> String {
+    let page = include_str!("../../docs/foreign-topics.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    example.expect("the page has an example").to_owned()
+}
+
+#[test]
+fn the_example_of_a_foreign_topic_loads() {
+    let brokers = "[kafka]\nbrokers = \"k:9092\"\n";
+    let config = given().file(&format!("{}{brokers}", foreign_topics())).loads();
+    assert_eq!(config.foreign_topics.len(), 1);
+    let text = given().file(&foreign_topics()).refused();
+    assert!(text.starts_with("bad value for `kafka.brokers`"), "{text}");
+    let own = foreign_topics().replace("topic = \"enrollment.coverage\"", "topic = \"sluice.events\"");
+    let text = given().file(&format!("{own}{brokers}")).refused();
+    assert!(text.starts_with("bad value for `foreign_topics`"), "{text}");
+    let misspelt = foreign_topics().replace("v1.CoverageChanged", "v1.CoverageChangd");
+    let text = given().file(&format!("{misspelt}{brokers}")).refused();
+    assert!(text.starts_with("bad value for `foreign_topics`") && text.contains("CoverageChangd"), "{text}");
+}
+
 #[test]
 fn the_example_and_the_docs_name_every_key_and_no_other() {
     let uncommented: String = EXAMPLE

@@ -26,9 +26,17 @@ impl Walk {
         (&self.writer, self.end.number)
     }
 
+    /// Takes the next records. What was found, where that is the end: one that does not fit, or no more of them.
+    pub(crate) fn take(&mut self, rows: Vec<Row>) -> Option<Verified> {
+        if rows.is_empty() {
+            return Some(Verified::Intact { records: self.records });
+        }
+        rows.into_iter().find_map(|row| self.step(row).err())
+    }
+
     /// # Errors
     /// The record does not fit: the finding.
-    pub(crate) fn step(&mut self, (writer, number, prev_hash, hash, body): Row) -> Result<(), Verified> {
+    fn step(&mut self, (writer, number, prev_hash, hash, body): Row) -> Result<(), Verified> {
         if writer != self.writer {
             self.end = Link::beginning(&writer);
             self.writer = writer;

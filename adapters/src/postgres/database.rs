@@ -232,6 +232,8 @@ fn session(options: PgConnectOptions, deadline: Duration) -> PgConnectOptions {
         ("tcp_keepalives_idle", "10"),
         ("tcp_keepalives_interval", "5"),
         ("tcp_keepalives_count", "3"),
+        // Where something is on its way to the node, keepalives wait for TCP's own patience: a quarter of an hour.
+        ("tcp_user_timeout", "25000"),
     ])
 }
 

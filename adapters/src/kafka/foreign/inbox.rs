@@ -18,6 +18,7 @@ use super::{config::ForeignTopic, dead_letter::settings, record::Record};
 use crate::kafka::{
     KafkaOptions, OpenError,
     client::{Detached, Reports, count_error},
+    error::sentence,
 };
 
 /// One batch: as much as is there, up to so many records and about so many bytes.
@@ -29,7 +30,8 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 
 const CLIENT: &str = "foreign";
 
-/// What the consumer reports, where a missing topic is told by name.
+/// What the consumer reports, with the topic's name. A right on the group that is missing is told, too: without it
+/// nothing is read.
 struct Watched {
     topic: String,
     reports: Reports,
@@ -46,14 +48,14 @@ impl ClientContext for Watched {
         self.reports.log(level, facility, text);
     }
 
-    fn error(&self, error: KafkaError, text: &str) {
+    /// The client says each once, not each time that it tries.
+    fn error(&self, error: KafkaError, _: &str) {
+        metrics::counter!("sluice_kafka_errors_total", "client" => CLIENT).increment(1);
+        let topic = self.topic.as_str();
         if error.rdkafka_error_code() == Some(Code::UnknownTopicOrPartition) {
-            // The client says so once, not each time that it looks.
-            metrics::counter!("sluice_kafka_errors_total", "client" => CLIENT).increment(1);
-            let topic = self.topic.as_str();
             tracing::warn!(topic, "the foreign topic is not there: create it; it is read as soon as it is there");
         } else {
-            self.reports.error(error, text);
+            tracing::warn!(topic, "Kafka: {}", sentence(&error));
         }
     }
 }

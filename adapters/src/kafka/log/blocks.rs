@@ -44,7 +44,7 @@ impl Block {
         self.events.first().is_some_and(|event| event.position.partition == partition)
     }
 
-    fn read(&self, partition: Partition, after: Seq, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
+    pub(super) fn read(&self, partition: Partition, after: Seq, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
         let first = self.events.first().filter(|_| self.is_of(partition))?;
         let skip = usize::try_from((after + 1).checked_sub(first.position.seq)?).ok()?;
         (skip < self.events.len()).then(|| self.events.iter().skip(skip).take(limit).cloned().collect())

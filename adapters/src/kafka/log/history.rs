@@ -107,8 +107,9 @@ impl History {
         match self.fetch_in_time(partition, after + 1, request.deadline) {
             Ok(Fetched::Gone(earliest)) => Err(LogError::Gap { partition, earliest }),
             Ok(Fetched::Block(block)) => {
+                let events = block.read(partition, after, limit).unwrap_or_default();
                 self.blocks.insert(block);
-                Ok(self.blocks.read(partition, after, limit).unwrap_or_default())
+                Ok(events)
             }
             Err(fault) => {
                 self.reads_on = None;

@@ -13,17 +13,13 @@ use sluice_schema::{
 use tokio::sync::oneshot;
 
 use super::{
-    look::{Ends, Fault, Habits, Look, Seen},
+    look::{Fault, Habits, Look, Seen},
     shared::{OTHER_EPOCH, SHORTER, Shared},
     track::{Take, Track},
 };
 use crate::kafka::{OpenError, record};
 
 pub(super) const HABITS: Habits = Habits { client: "log", patience: Duration::from_millis(100) };
-
-/// How many of a partition's last records are read at the start: some of those who come back ask for them, and a
-/// relay that repeats itself hides the highest seq behind lower ones.
-const FAMILIAR: i64 = 128;
 
 /// The longest that an order to stop waits.
 const POLL: Duration = Duration::from_millis(100);
@@ -38,16 +34,16 @@ const DOUBT: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
 
 pub(super) struct Live {
-    shared: Arc<Shared>,
-    look: Look,
-    tracks: Vec<Track>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) look: Look,
+    pub(super) tracks: Vec<Track>,
     /// When to compare the places with the partitions' ends.
     compare_at: Option<Instant>,
     /// Since when a partition seems to be shorter than it was.
     doubt: Option<Instant>,
 }
 
-type Batch = Vec<(Arc<RecordedEvent>, i64)>;
+pub(super) type Batch = Vec<(Arc<RecordedEvent>, i64)>;
 
 /// The thread's whole life; `opened` hears when the heads are those of the topic.
 pub(super) fn run(shared: Arc<Shared>, relayed: &ReadVector, opened: oneshot::Sender<Result<(), OpenError>>) {
@@ -64,54 +60,15 @@ pub(super) fn run(shared: Arc<Shared>, relayed: &ReadVector, opened: oneshot::Se
 }
 
 impl Live {
-    fn open(shared: Arc<Shared>, relayed: &ReadVector) -> Result<Self, OpenError> {
-        let deadline = Instant::now() + shared.kafka.deadline;
-        let look = Look::open(&shared.kafka, HABITS)?;
-        let unreachable =
-            |fault: &Fault| OpenError::Unreachable { brokers: shared.kafka.brokers.clone(), why: fault.to_string() };
-        let ends = look.ends(shared.partitions, deadline).map_err(|fault| unreachable(&fault))?;
-        if let Some(why) = made_anew(&ends, relayed) {
-            return Err(OpenError::Topic { topic: shared.kafka.topic.clone(), why });
-        }
-        let tracks = ends.iter().map(|ends| Track::new(ends.low.max(ends.high - FAMILIAR))).collect();
-        let mut live = Self { shared: shared.clone(), look, tracks, compare_at: None, doubt: None };
-        live.assign().map_err(|fault| unreachable(&fault))?;
-        live.catch_up(&ends, deadline, &unreachable)?;
-        for (track, (_, relayed)) in live.tracks.iter_mut().zip(relayed.partitions()) {
-            track.begin_live(relayed);
-        }
-        shared.advance_heads(ReadVector(live.tracks.iter().map(|track| track.last).collect()));
-        Ok(live)
+    pub(super) fn new(shared: Arc<Shared>, look: Look) -> Self {
+        Self { shared, look, tracks: Vec::new(), compare_at: None, doubt: None }
     }
 
-    /// Reads what was there at the start.
-    fn catch_up(
-        &mut self,
-        ends: &[Ends],
-        deadline: Instant,
-        unreachable: &dyn Fn(&Fault) -> OpenError,
-    ) -> Result<(), OpenError> {
-        let mut batch = Batch::new();
-        while self.tracks.iter().zip(ends).any(|(track, ends)| track.next < ends.high) {
-            match self.look.next(deadline) {
-                // A transaction's marks are no records, and have an offset all the same.
-                Ok(Seen::End(partition)) => {
-                    if let Some((track, ends)) = self.tracks.iter_mut().zip(ends).nth(partition.into()) {
-                        track.next = track.next.max(ends.high);
-                    }
-                }
-                Ok(Seen::Record(message)) => {
-                    take(&self.shared, &mut self.tracks, &message, &mut batch)
-                        .map_err(|why| OpenError::Topic { topic: self.shared.kafka.topic.clone(), why })?;
-                }
-                Err(fault) => return Err(unreachable(&fault)),
-            }
-        }
-        self.shared.publish(batch, self.tracks.iter().map(|track| track.next));
-        Ok(())
+    pub(super) fn next_offsets(&self) -> impl Iterator<Item = i64> + '_ {
+        self.tracks.iter().map(|track| track.next)
     }
 
-    fn assign(&self) -> Result<(), Fault> {
+    pub(super) fn assign(&self) -> Result<(), Fault> {
         let places = (0..).zip(&self.tracks).map(|(partition, track)| (partition, track.next));
         self.look.assign(places)
     }
@@ -134,7 +91,7 @@ impl Live {
         let mut batch = Batch::new();
         let outcome = self.drain(&mut batch);
         // What came before a failure is true.
-        self.shared.publish(batch, self.tracks.iter().map(|track| track.next));
+        self.shared.publish(batch, self.next_offsets());
         if outcome? && self.assign().is_err() {
             self.compare_at = Some(Instant::now() + RETRY);
         }
@@ -197,7 +154,7 @@ impl Live {
 }
 
 /// Puts a new event into the batch; whether its partition has to be read again.
-fn take(
+pub(super) fn take(
     shared: &Shared,
     tracks: &mut [Track],
     message: &BorrowedMessage<'_>,
@@ -237,10 +194,4 @@ fn place<'t>(
             Ok(None)
         }
     }
-}
-
-/// A partition that has never held a record, of which the relay knows that it copied some.
-fn made_anew(ends: &[Ends], relayed: &ReadVector) -> Option<String> {
-    let lost = ends.iter().zip(&relayed.0).any(|(ends, relayed)| *ends == Ends { low: 0, high: 0 } && *relayed > 0);
-    lost.then(|| "it was made anew after events were copied to it, and they are not in it".into())
 }

@@ -90,13 +90,24 @@ impl Look {
         for (partition, offset) in places {
             list.add_partition_offset(&self.topic, partition.into(), Offset::Offset(offset)).map_err(kafka_fault)?;
         }
-        self.consumer.assign(&list).map_err(kafka_fault)
+        self.consumer.assign(&list).map_err(kafka_fault)?;
+        self.settle()
     }
 
     /// Reads nothing until the next `assign`.
     pub(super) fn rest(&self) {
         // It fails where the client is at its end, and then it rests anyway.
-        let _ = self.consumer.unassign();
+        let _ = self.consumer.unassign().map_err(kafka_fault).and_then(|()| self.settle());
+    }
+
+    /// Waits until reading from the places before has stopped. A client that is moved on or closed sooner stops it twice,
+    /// which aborts the process (librdkafka issue 5573). The stop and its confirmation go
+    /// through the same queue as these requests: the first answer is behind the stop, the second behind the confirmation.
+    fn settle(&self) -> Result<(), Fault> {
+        for _ in 0..2 {
+            self.consumer.assignment().map_err(kafka_fault)?;
+        }
+        Ok(())
     }
 
     /// The next record or end, if one comes within `wait`.
@@ -179,5 +190,93 @@ impl std::fmt::Display for Fault {
             Self::Late => f.write_str(&of_code(Code::OperationTimedOut)),
             Self::Kafka(why) => f.write_str(why),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rdkafka::{
+        ClientConfig,
+        mocking::MockCluster,
+        producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
+    };
+
+    use super::*;
+
+    const TOPIC: &str = "events";
+    const RECORDS: i64 = 100;
+
+    fn cluster() -> (MockCluster<'static, DefaultProducerContext>, KafkaOptions) {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(TOPIC, 2, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let producer: ThreadedProducer<DefaultProducerContext> =
+            ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+        for number in 0..RECORDS * 2 {
+            let partition = i32::try_from(number % 2).unwrap();
+            producer.send(BaseRecord::<(), str>::to(TOPIC).partition(partition).payload("x")).unwrap();
+        }
+        producer.flush(Duration::from_secs(30)).unwrap();
+        let options = KafkaOptions {
+            brokers,
+            topic: TOPIC.into(),
+            properties: BTreeMap::new(),
+            client_id: "test".into(),
+            deadline: Duration::from_secs(30),
+        };
+        (cluster, options)
+    }
+
+    fn open(kafka: &KafkaOptions) -> Look {
+        Look::open(kafka, Habits { client: "test", patience: Duration::from_millis(5) }).unwrap()
+    }
+
+    fn offset_of_next(look: &Look) -> i64 {
+        use rdkafka::Message as _;
+        loop {
+            if let Seen::Record(message) = look.next(Instant::now() + Duration::from_secs(30)).unwrap() {
+                return message.offset();
+            }
+        }
+    }
+
+    #[test]
+    fn moved_on_at_once_it_reads_what_it_was_told_last() {
+        let (_cluster, kafka) = cluster();
+        let look = open(&kafka);
+        for turn in 0..200 {
+            look.assign([(0, turn % RECORDS), (1, 0)]).unwrap();
+            if turn % 3 == 0 {
+                look.rest();
+            }
+            look.assign([(0, 1)]).unwrap();
+            look.assign([(0, turn % RECORDS)]).unwrap();
+            if turn % 5 == 0 {
+                assert_eq!(offset_of_next(&look), turn % RECORDS);
+            }
+        }
+    }
+
+    #[test]
+    fn it_may_be_closed_at_any_time() {
+        let (_cluster, kafka) = cluster();
+        for _ in 0..5 {
+            let look = open(&kafka);
+            look.assign([(0, 1)]).unwrap();
+            assert_eq!(offset_of_next(&look), 1);
+            look.assign([(0, 2)]).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_ends_are_those_of_the_records() {
+        let (_cluster, kafka) = cluster();
+        let look = open(&kafka);
+        let ends = Ends { low: 0, high: RECORDS };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        assert_eq!(look.ends(2, deadline).unwrap(), [ends, ends]);
+        assert_eq!(look.ends_of(1, deadline).unwrap(), ends);
     }
 }

@@ -10,6 +10,7 @@ mod history;
 mod live;
 mod look;
 mod shared;
+mod start;
 mod threads;
 mod track;
 

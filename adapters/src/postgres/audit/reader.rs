@@ -45,14 +45,9 @@ impl PostgresAuditReader {
     pub async fn verify_with(&self, mut progress: impl FnMut(u64) + Send) -> Result<Verified, AuditUnavailable> {
         let mut walk = Walk::default();
         loop {
-            let page = self.page(&walk).await?;
-            if page.is_empty() {
-                return Ok(Verified::Intact { records: walk.records });
-            }
-            for row in page {
-                if let Err(finding) = walk.step(row) {
-                    return Ok(finding);
-                }
+            let rows = self.page(&walk).await?;
+            if let Some(finding) = walk.take(rows) {
+                return Ok(finding);
             }
             progress(walk.records);
         }

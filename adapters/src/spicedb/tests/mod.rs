@@ -3,6 +3,7 @@
 mod answers;
 mod joining;
 mod server;
+mod silence;
 mod stalls;
 
 use std::{pin::Pin, task::Poll, time::Duration};
@@ -19,8 +20,12 @@ const DEADLINE: Duration = Duration::from_secs(20);
 type Asking<'a> = Pin<Box<dyn Future<Output = Result<Checked, RelationshipsError>> + 'a>>;
 
 async fn connect(server: &Server, deadline: Duration, max_in_flight: usize) -> SpiceDb {
+    connect_to(server.port, deadline, max_in_flight).await
+}
+
+async fn connect_to(port: u16, deadline: Duration, max_in_flight: usize) -> SpiceDb {
     let options = SpiceDbOptions {
-        endpoint: format!("http://127.0.0.1:{}", server.port),
+        endpoint: format!("http://127.0.0.1:{port}"),
         preshared_key: "key".into(),
         ca_file: None,
         deadline,

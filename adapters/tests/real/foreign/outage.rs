@@ -3,6 +3,7 @@
 use rdkafka::{Offset, TopicPartitionList, admin::AdminOptions};
 
 use super::{
+    counts::Warnings,
     messages::{Encoding, PARTITIONS, assert_once_in_order, config, event},
     setup::{Store, admin, committed, create, members, name, send},
 };
@@ -65,9 +66,11 @@ async fn a_reader_stays_in_its_group_however_long_the_store_is_away() {
     assert_once_in_order(&store.events().await, 0..EVENTS);
 }
 
-/// Memory stays bounded: what comes while a reader holds stays in the topic. Seen by taking it away there.
+/// Memory stays bounded: what comes while a reader holds stays in the topic. Seen by taking it away there, which is told.
 #[tokio::test]
 async fn a_reader_that_holds_fetches_nothing_more() {
+    let warnings = Warnings::default();
+    let _heard = tracing::subscriber::set_default(warnings.clone());
     let (topic, store) = (name(), Store::open().await);
     create(&topic, PARTITIONS, "1048588").await;
     store.set_away(true);
@@ -84,6 +87,7 @@ async fn a_reader_that_holds_fetches_nothing_more() {
     store.set_away(false);
     send(&topic, &[of_member_0(EVENTS)]).await;
     store.reaches(2).await;
+    warnings.one_says("offset reset").await;
     reader.stop().await;
     assert_once_in_order(&store.events().await, [0, 7 * EVENTS]);
 }

@@ -84,6 +84,8 @@ pub(super) async fn send(topic: &str, messages: &[Message]) -> Vec<i64> {
     for delivery in sent {
         offsets.push(timeout(LONG, delivery).await.unwrap().unwrap().unwrap().offset);
     }
+    // Its end waits, and the readers are on this thread.
+    tokio::task::spawn_blocking(move || drop(producer));
     offsets
 }
 

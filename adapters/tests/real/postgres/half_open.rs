@@ -8,8 +8,11 @@ use std::{
 use sluice_adapters::postgres::{PostgresAudit, PostgresStore, StoreOptions};
 use sluice_domain::store::{AppendError, EventStore};
 use sluice_schema::sealed::Sealed;
-use sluice_subscriptions::audit::{AuditTrail, Verified, contract::records};
-use tokio::task::JoinSet;
+use sluice_subscriptions::{
+    audit::{AuditTrail, Verified, contract::records},
+    log::EventLog,
+};
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     database::{Database, append, append_of},
@@ -108,4 +111,22 @@ async fn many_audit_records_into_a_silent_network_are_all_refused_in_time() {
     proxy.carry_again();
     audit.append(records(CALLS + 1)).await.unwrap();
     assert_eq!(audit.verify().await.unwrap(), Verified::Intact { records: 8 });
+}
+
+/// What others appended meanwhile is heard of once the network carries again.
+#[tokio::test]
+async fn a_follower_follows_again_after_a_silence() {
+    let database = Database::migrated().await;
+    let (proxy, follower) = open(&database).await;
+    let other = database.store().await;
+    let mut heads = EventLog::heads(follower.as_ref());
+    for round in 0..2 {
+        proxy.swallow();
+        let place = append(&other, &format!("c-{round}")).await;
+        assert_eq!(load(&follower, 1).await, 0);
+        assert!(heads.borrow().get(place.partition) < place.seq);
+        proxy.carry_again();
+        let heard = heads.wait_for(|heads| heads.get(place.partition) >= place.seq);
+        drop(timeout(Duration::from_secs(60), heard).await.unwrap().unwrap());
+    }
 }

@@ -6,7 +6,7 @@ use sluice_adapters::postgres::Postgres;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::database::Database;
+use super::{database::Database, proxy::Proxy};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -62,4 +62,25 @@ async fn one_works_and_the_other_takes_over() {
     assert_ne!(began[..1], taken_by[..1], "whoever is shut down lets go, and the other one works");
     waiting.cancel();
     assert_eq!(next(&mut told).await[..1], began[..1]);
+}
+
+/// Who can't reach the server stops by itself, and may hold the name again later.
+#[tokio::test]
+async fn a_holder_in_a_silent_network_lets_go() {
+    let database = Database::migrated().await;
+    let proxy = Proxy::to(&database).await;
+    let (cut_off, other) = (proxy.connect(Duration::from_secs(1)).await, database.connect().await);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    start(&cut_off, "a", &tell, &first);
+    assert_eq!(next(&mut told).await, "a works");
+    start(&other, "b", &tell, &second);
+    proxy.swallow();
+    let mut both = [next(&mut told).await, next(&mut told).await];
+    both.sort();
+    assert_eq!(both, ["a ends", "b works"]);
+    proxy.carry_again();
+    second.cancel();
+    assert_eq!([next(&mut told).await, next(&mut told).await], ["b ends", "a works"]);
+    first.cancel();
 }

@@ -74,7 +74,7 @@ impl Proxy {
     }
 
     /// From now on bytes of both sides vanish, and those of new connections too. A connection that has lost some stays open
-    /// and says nothing any more.
+    /// for the client and says nothing any more.
     pub(super) fn swallow(&self) {
         self.plan.swallows.send_replace(true);
     }
@@ -115,6 +115,8 @@ async fn carry(mut client: TcpStream, plan: &Plan) -> io::Result<()> {
             read = server.read_buf(&mut answer) => if read? == 0 { return Ok(()) },
         }
         if plan.swallows() {
+            // Its keepalives would end it.
+            drop(server);
             return stay_silent(client).await;
         }
         client.write_all(&answer).await?;

@@ -4,12 +4,16 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use rdkafka::Offset;
 use sluice_adapters::kafka::{KafkaLog, LogOptions};
-use sluice_schema::position::{Partition, ReadVector, Seq};
+use sluice_schema::{
+    event::RecordedEvent,
+    position::{Partition, ReadVector, Seq},
+    sealed::Sealed,
+};
 use sluice_subscriptions::log::{EventLog, LogError, reader::read_after};
 
 use super::{
     pipeline::{EPOCH, TINY, arrives, empty_source, open},
-    topic::{PARTITIONS, Topic, events},
+    topic::{PARTITIONS, Topic, event, events},
 };
 
 /// The records of relays that start again behind their place, and of two at once.
@@ -140,6 +144,20 @@ async fn what_was_never_relayed_is_a_gap_and_the_rest_goes_on() {
         assert!(matches!(log.read(0, after, 9).await, Err(LogError::Gap { earliest: 20, .. })), "{after}");
     }
     resume(log.as_ref(), 0, 20, 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_any_size_come_through() {
+    let topic = Topic::new().await;
+    let log = open(&topic, empty_source(), LogOptions { window_events: 1, window_bytes: 1 << 20 }).await;
+    for (seq, bytes) in (1..).zip([200, 8_000_000, 200, 2_000_000, 1_000_000, 8_000_000, 200]) {
+        let event = event(EPOCH, 0, seq);
+        topic.write(&RecordedEvent { payload: Sealed(vec![7; bytes].into()), ..event }).await;
+    }
+    arrives(log.as_ref(), &ReadVector(vec![7, 0, 0, 0])).await;
+    for after in [0, 1, 4, 5] {
+        resume(log.as_ref(), 0, after, 7).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     super::broker::Broker,
-    pipeline::{Pipeline, arrives},
+    pipeline::{Pipeline, TINY, arrives, open},
     topic::{PARTITIONS, Topic},
 };
 
@@ -82,10 +82,11 @@ async fn a_broker_that_stands_still_holds_readers_up_and_no_more() {
     let followers = (0..PARTITIONS).map(|partition| follow(pipeline.log.clone(), partition, 700)).collect();
     pipeline.append_for(2).await;
     pipeline.catches_up().await;
+    let cold = open(&pipeline.topic, pipeline.source.clone(), TINY).await;
     broker.pause();
     // What is in memory is there, and what is not is not waited for.
     assert_eq!(pipeline.log.read(1, 99, 9).await.unwrap()[0].position.seq, 100);
-    assert!(matches!(pipeline.log.read(1, 3, 9).await, Err(LogError::Unavailable(_))));
+    assert!(matches!(cold.read(1, 3, 9).await, Err(LogError::Unavailable(_))));
     assert!(matches!(pipeline.log.earliest().await, Err(LogError::Unavailable(_))));
     pipeline.append_for(10).await;
     assert_eq!(pipeline.log.heads().borrow().get(1), 100, "nothing is known of what is not in Kafka");
@@ -93,6 +94,7 @@ async fn a_broker_that_stands_still_holds_readers_up_and_no_more() {
     pipeline.append_for(2).await;
     pipeline.catches_up().await;
     ended(followers).await;
+    ended(vec![follow(cold, 1, 700)]).await;
     assert_eq!(pipeline.log.earliest().await.unwrap(), ReadVector::start(PARTITIONS));
 }
 

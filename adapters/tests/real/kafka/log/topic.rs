@@ -42,7 +42,7 @@ impl Topic {
             client_id: "sluice-test".into(),
             deadline: Duration::from_secs(10),
         };
-        let producer = client(brokers).set("linger.ms", "0").create().unwrap();
+        let producer = client(brokers).set("linger.ms", "0").set("message.max.bytes", "8388608").create().unwrap();
         let topic = Self { kafka, producer };
         topic.make().await;
         topic

@@ -18,12 +18,12 @@ async fn failure(log: &KafkaLog) -> String {
     timeout(PATIENCE, log.failed()).await.expect("the log does not fail")
 }
 
-/// Ten events in each partition.
+/// Ten events in each partition, some of them twice.
 async fn filled() -> (Topic, Arc<KafkaLog>) {
     let topic = Topic::new().await;
     let log = open(&topic, empty_source(), LogOptions::default()).await;
     for partition in 0..PARTITIONS {
-        topic.write_all(events(EPOCH, partition, 1..=10).iter().map(Arc::as_ref)).await;
+        topic.write_all(events(EPOCH, partition, (1..=10).chain(6..=10)).iter().map(Arc::as_ref)).await;
     }
     arrives(log.as_ref(), &ReadVector(vec![10; PARTITIONS.into()])).await;
     (topic, log)
@@ -45,7 +45,7 @@ async fn a_topic_that_is_made_anew_and_filled_again_loses_nothing() {
     let (topic, log) = filled().await;
     topic.remove().await;
     topic.make_again().await;
-    // Longer than before, so that the place to read on from is there; what was new is behind it.
+    // Longer than before, so that the place to read on from is there; what is new begins before it.
     let longer: Vec<_> = (0..PARTITIONS).flat_map(|partition| events(EPOCH, partition, 1..=30)).collect();
     topic.write_all(longer.iter().map(Arc::as_ref)).await;
     let all = ReadVector(vec![30; PARTITIONS.into()]);
