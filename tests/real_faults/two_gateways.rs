@@ -35,8 +35,7 @@ async fn watch(server: &Server, after: &str) -> Ws {
 
 /// The next change: the check's id, and its state.
 async fn change(ws: &mut Ws) -> (String, String) {
-    let payload = ws.next_for("w").await;
-    told(&payload)
+    told(&soon("a check's change", ws.next_for("w")).await)
 }
 
 fn told(payload: &Value) -> (String, String) {
@@ -132,6 +131,26 @@ async fn the_cursor_of_a_mutations_answer_holds_on_the_other_at_once() {
         let check = id(&accepted, "requestEligibilityCheck");
         here.viewer("nurse").cancel(check).await;
         assert_eq!(change(&mut ws).await, (check.to_owned(), "CANCELLED".to_owned()), "number {number}");
+    }
+}
+
+/// Nothing is relayed yet: the topic is behind all that was acknowledged.
+#[tokio::test]
+async fn a_cursor_ahead_of_the_topic_waits_for_it_and_is_told_nothing_again() {
+    let gateway = Server::start(named("gateway").env("SLUICE__SERVER__ROLES", "gateway,worker")).await;
+    let nurse = gateway.viewer("nurse");
+    let start = nurse.now().await;
+    let accepted = nurse.request(question(UNANSWERED), "k-1").await;
+    let (mut ahead, mut behind) = (watch(&gateway, cursor(&accepted)).await, watch(&gateway, &start).await);
+    nurse.cancel(id(&accepted, "requestEligibilityCheck")).await;
+    for ws in [&mut ahead, &mut behind] {
+        assert!(!ws.heard().await.contains("memberEligibility"), "it is not in the topic: {:?}", ws.log());
+    }
+
+    let _relay = Server::start_in(gateway.home().clone(), named("relay").env("SLUICE__SERVER__ROLES", "relay")).await;
+    assert_eq!(change(&mut behind).await.1, "ACCEPTED");
+    for ws in [&mut ahead, &mut behind] {
+        assert_eq!(change(ws).await.1, "CANCELLED");
     }
 }
 
