@@ -114,7 +114,8 @@ impl Scope {
         }
     }
 
-    fn reveal(
+    /// A check through a mask that lets it be seen; noted for the audit trail.
+    pub(crate) fn reveal(
         &self,
         mut check: pb::EligibilityCheck,
         patient: Option<MemberId>,

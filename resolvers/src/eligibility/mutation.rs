@@ -1,9 +1,11 @@
 //! Asking a payer, and calling it off.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object, Result};
 use sluice_domain::eligibility::commands::Outcome;
 use sluice_schema::{
-    access::REQUEST_ELIGIBILITY_CHECK,
+    access::{Mask, REQUEST_ELIGIBILITY_CHECK},
     graphql::EligibilityCheck,
     ids::{CheckId, MemberId},
 };
@@ -30,11 +32,11 @@ impl EligibilityMutation {
         idempotency_key: String,
     ) -> Result<EligibilityCheck> {
         let member: MemberId = parse_id(&input.member_id, "input.memberId")?;
-        let (scope, services) = authorize(ctx, Some(&member), &format!("Member/{member}")).await?;
-        let input = input.into();
-        let request = services.eligibility.request(&scope.viewer, &input, &idempotency_key, &scope.cause);
+        let asker = authorize(ctx, Some(&member), &format!("Member/{member}")).await?;
+        let (scope, input) = (asker.scope, input.into());
+        let request = asker.services.eligibility.request(&scope.viewer, &input, &idempotency_key, &scope.cause);
         let outcome = request.await.map_err(fail)?;
-        shown(scope, outcome).await
+        asker.shown(outcome)
     }
 
     /// Calls a check off before the payer has answered.
@@ -42,24 +44,44 @@ impl EligibilityMutation {
         let id: CheckId = parse_id(&id, "id")?;
         let check = Scope::of(ctx)?.checks.load_one(id.clone()).await.map_err(fail)?;
         let member = check.and_then(|check| check.member_id.parse().ok());
-        let (scope, services) = authorize(ctx, member.as_ref(), &format!("EligibilityCheck/{id}")).await?;
-        let outcome = services.eligibility.cancel(&scope.viewer, &id, &scope.cause).await.map_err(fail)?;
-        shown(scope, outcome).await
+        let asker = authorize(ctx, member.as_ref(), &format!("EligibilityCheck/{id}")).await?;
+        let scope = asker.scope;
+        let outcome = asker.services.eligibility.cancel(&scope.viewer, &id, &scope.cause).await.map_err(fail)?;
+        asker.shown(outcome)
     }
+}
+
+/// One who may ask about a member and see the answer.
+struct Asker<'c> {
+    scope: &'c Scope,
+    services: &'c Services,
+    member: Option<MemberId>,
+    mask: Mask,
+    revision: Arc<str>,
 }
 
 /// Goes on only with one who may ask about the member and see the answer. For a member that does not exist it asks the
 /// same questions.
-async fn authorize<'c>(ctx: &Context<'c>, member: Option<&MemberId>, what: &str) -> Result<(&'c Scope, &'c Services)> {
+async fn authorize<'c>(ctx: &Context<'c>, member: Option<&MemberId>, what: &str) -> Result<Asker<'c>> {
     let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
-    let may =
-        services.access.may(&scope.viewer, REQUEST_ELIGIBILITY_CHECK, member).await.map_err(|e| fail(undecided(e)))?;
-    let (mask, _) = scope.mask(member.cloned()).await.map_err(fail)?;
-    if may && sees_check(mask) { Ok((scope, services)) } else { Err(fail(scope.deny(what))) }
+    let decided = services.access.may(&scope.viewer, REQUEST_ELIGIBILITY_CHECK, member).await;
+    let (may, mask, revision) = decided.map_err(|error| fail(undecided(error)))?;
+    if may && sees_check(mask) {
+        Ok(Asker { scope, services, member: member.cloned(), mask, revision })
+    } else {
+        Err(fail(scope.deny(what)))
+    }
 }
 
-async fn shown(scope: &Scope, outcome: Outcome) -> Result<EligibilityCheck> {
-    let what = format!("EligibilityCheck/{}", outcome.check.id);
-    scope.wrote(outcome.heads);
-    scope.show(Some(outcome.check), &what).await.map_err(fail)
+impl Asker<'_> {
+    /// The check as it is now. What may be seen of it was decided when the request was authorized, for this member and no
+    /// other.
+    fn shown(self, outcome: Outcome) -> Result<EligibilityCheck> {
+        self.scope.wrote(outcome.heads);
+        let member = outcome.check.member_id.parse().ok();
+        if member != self.member {
+            return Err(fail(self.scope.deny(&format!("EligibilityCheck/{}", outcome.check.id))));
+        }
+        Ok(self.scope.reveal(outcome.check, member, self.mask, &self.revision))
+    }
 }

@@ -69,7 +69,8 @@ impl Access {
         Ok((masks.first().copied().unwrap_or(Mask::NOTHING), revision))
     }
 
-    /// Whether the viewer has one permission on a member. `None` for a member that does not exist.
+    /// Whether the viewer has one permission on a member, and the viewer's mask for that member: one question, at one
+    /// revision. `None` for a member that does not exist, which costs as much.
     ///
     /// # Errors
     /// As [`Access::decide`].
@@ -78,10 +79,15 @@ impl Access {
         viewer: &Viewer,
         permission: &str,
         member: Option<&MemberId>,
-    ) -> Result<bool, AccessUnavailable> {
+    ) -> Result<(bool, Mask, Arc<str>), AccessUnavailable> {
+        let question = Question { viewer, member };
         let check =
             Check { resource: resource(viewer, member), permission: permission.into(), subject: subject(viewer) };
-        Ok(self.check(&[check]).await?.allowed == [true])
+        let checks: Vec<_> = std::iter::once(check).chain(checks(&question)).collect();
+        let checked = self.check(&checks).await?;
+        let mut allowed = checked.allowed.into_iter();
+        let may = allowed.next().unwrap_or(false) && member.is_some();
+        Ok((may, mask(&question, &mut allowed), checked.revision.0))
     }
 
     async fn check(&self, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
