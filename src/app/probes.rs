@@ -1,7 +1,8 @@
-//! The shared store, asked how it is from time to time: `/readyz` is to name it when it is away, before somebody needs it.
+//! Shared parts, asked how they are from time to time: `/readyz` is to name one that is away before somebody needs it.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use sluice_subscriptions::log::EventLog as _;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -11,11 +12,12 @@ use crate::{
     shutdown::Tasks,
 };
 
-/// How often it is asked; its own deadline comes on top.
+/// How often each part is asked; its own deadline comes on top.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What an operator is to expect while it is away.
+/// What an operator is to expect while the part is away.
 const STORE: &str = "PostgreSQL does not answer: nothing is accepted or shown until it does";
+const LOG: &str = "Kafka can't be read: requests are taken, and what they bring about is delivered once it can";
 
 /// Files of this process need no probe: what can't be done with them tells.
 pub(super) fn start(parts: &Parts, health: &Arc<Health>, tasks: &Tasks) {
@@ -29,6 +31,13 @@ pub(super) fn start(parts: &Parts, health: &Arc<Health>, tasks: &Tasks) {
     };
     let asked = health.clone();
     tasks.spawn("the store's probe", |token| async move { probe("store", STORE, &asked, token, store).await });
+    let Some(topic) = parts.topic.clone() else { return };
+    let log = move || {
+        let topic = topic.clone();
+        async move { topic.earliest().await.is_ok() }
+    };
+    let asked = health.clone();
+    tasks.spawn("the log's probe", |token| async move { probe("log", LOG, &asked, token, log).await });
 }
 
 /// Asks until shutdown, and tells what changes.
