@@ -14,10 +14,11 @@ use tonic::{
 
 use super::{OpenError, SpiceDbOptions};
 
-/// A silent server is given up after both, and another connection made. Each call has its own, shorter deadline; this is long
-/// enough that a busy machine is not taken for a silent one.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A silent server is given up after both, and another connection made; until then each call ends with its own, shorter
+/// deadline. gRPC's servers end a connection, with all that is under way on it, at the third ping that comes before they have
+/// sent anything (grpc-go, `keepalive.EnforcementPolicy`): one that is 30 s old at most gets two.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) type Authorized = InterceptedService<Channel, Key>;
 

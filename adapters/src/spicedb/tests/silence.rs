@@ -21,7 +21,7 @@ use super::{
 
 const SHORT: Duration = Duration::from_millis(300);
 /// The connection's keep-alive, twice.
-const GIVEN_UP_BY: Duration = Duration::from_secs(16);
+const GIVEN_UP_BY: Duration = Duration::from_secs(30);
 
 /// A way to the server.
 struct Relay {
