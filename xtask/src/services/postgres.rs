@@ -26,6 +26,7 @@ listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 track_commit_timestamp = on
 max_connections = 400
+autovacuum_naptime = 1s
 ";
 
 /// A server that runs; stopped where it is dropped. Tests may restart it with `pg_ctl`.

@@ -21,7 +21,7 @@ const VERSION: &str = "1.56.2";
 const START: Duration = Duration::from_secs(60);
 
 /// How it is served. 1.54 to 1.57.0 can keep expired grants in their caches, so that these are off.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 13] = [
     "--watch-api-heartbeat=100ms",
     "--dispatch-cache-enabled=false",
     "--dispatch-cluster-cache-enabled=false",
@@ -36,8 +36,6 @@ const FLAGS: [&str; 14] = [
     "--datastore-conn-pool-write-max-open=10",
     "--datastore-conn-pool-write-min-open=2",
     "--datastore-bootstrap-timeout=30s",
-    // A long write that is under way when a connection reaches its age (30 s by default) is broken off, and is not repeated.
-    "--grpc-max-conn-age=1h",
 ];
 
 /// The `spicedb` program.
