@@ -1,9 +1,27 @@
-//! How far retention has passed a partition, in every store alike.
+//! How far back a partition can be read, in every store alike.
 
 use std::{future::Future, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use sluice_schema::position::Seq;
+use sluice_schema::position::{Partition, ReadVector, Seq};
+use sluice_subscriptions::log::LogError;
+
+/// Up to which seq a partition can be read behind `after`; `None` where there is nothing yet.
+///
+/// # Errors
+/// Retention has passed `after`.
+pub(crate) fn readable(
+    earliest: &ReadVector,
+    heads: &ReadVector,
+    partition: Partition,
+    after: Seq,
+) -> Result<Option<Seq>, LogError> {
+    let (earliest, head) = (earliest.get(partition), heads.get(partition));
+    if after < earliest {
+        return Err(LogError::Gap { partition, earliest });
+    }
+    Ok(Some(head).filter(|head| after < *head))
+}
 
 /// Unix milliseconds: what was published before is past the retention.
 pub(crate) fn oldest(retention: Duration, now: Timestamp) -> i64 {

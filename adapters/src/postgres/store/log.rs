@@ -15,6 +15,7 @@ use super::{
     follow::read_heads,
     rows::{EventRow, read_event},
 };
+use crate::retention;
 
 const READ: &str = "SELECT partition, seq, version, header, payload FROM sluice.events
      WHERE partition = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4";
@@ -45,14 +46,9 @@ impl EventLog for PostgresStore {
     }
 
     async fn read(&self, partition: Partition, after: Seq, limit: usize) -> Result<Vec<Arc<RecordedEvent>>, LogError> {
-        let earliest = self.shared.earliest.borrow().get(partition);
-        if after < earliest {
-            return Err(LogError::Gap { partition, earliest });
-        }
-        let head = self.shared.heads.borrow().get(partition);
-        if after >= head {
-            return Ok(Vec::new());
-        }
+        let readable =
+            retention::readable(&self.shared.earliest.borrow(), &self.shared.heads.borrow(), partition, after)?;
+        let Some(head) = readable else { return Ok(Vec::new()) };
         let query = sqlx::query_as::<_, EventRow>(READ)
             .bind(i32::from(partition))
             .bind(after.cast_signed())

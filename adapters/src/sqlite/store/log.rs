@@ -11,6 +11,7 @@ use sluice_subscriptions::log::{EventLog, LogError};
 use tokio::sync::watch;
 
 use super::{SqliteStore, placement::place, rows::read_event};
+use crate::retention;
 
 #[async_trait]
 impl EventLog for SqliteStore {
@@ -31,14 +32,9 @@ impl EventLog for SqliteStore {
     }
 
     async fn read(&self, partition: Partition, after: Seq, limit: usize) -> Result<Vec<Arc<RecordedEvent>>, LogError> {
-        let earliest = self.shared.earliest.borrow().get(partition);
-        if after < earliest {
-            return Err(LogError::Gap { partition, earliest });
-        }
-        let head = self.shared.heads.borrow().get(partition);
-        if after >= head {
-            return Ok(Vec::new());
-        }
+        let readable =
+            retention::readable(&self.shared.earliest.borrow(), &self.shared.heads.borrow(), partition, after)?;
+        let Some(head) = readable else { return Ok(Vec::new()) };
         match self.shared.recent(partition, after, limit) {
             Some(events) => Ok(events),
             None => self.read_file(partition, after, head, limit).await,
