@@ -1,9 +1,6 @@
 //! The topic: made where it is absent, compared where it is there.
 
-use std::{
-    cmp,
-    time::{Duration, Instant},
-};
+use std::{cmp, time::Duration};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -18,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    client::{KafkaOptions, Reports},
+    client::{Detached, KafkaOptions, Reports},
     error::{OpenError, of_code, sentence},
 };
 
@@ -52,23 +49,13 @@ pub struct TopicState {
 /// # Errors
 /// Kafka does not answer within the deadline or refuses, the topic has another number of partitions, or it is compacted.
 pub async fn ensure_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<TopicState, OpenError> {
-    let admin: AdminClient<Reports> =
-        kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
-    let created = match count_partitions(kafka).await? {
-        None => {
-            let created = create(kafka, topic, &admin).await?;
-            led(kafka, topic.partitions).await?;
-            created
-        }
-        Some(found) => {
-            compare_partitions(kafka, found, topic.partitions)?;
-            false
-        }
-    };
-    let differences = if created { Vec::new() } else { compare(kafka, topic, &admin).await? };
-    // Its end waits for threads of its own.
-    spawn_blocking(move || drop(admin));
+    if let Some(found) = inspect_topic(kafka, topic).await? {
+        return Ok(found);
+    }
+    let admin = admin(kafka)?;
+    let created = create(kafka, topic, &admin).await?;
     expect_partitions(kafka, topic.partitions).await?;
+    let differences = if created { Vec::new() } else { compare(kafka, topic, &admin).await? };
     Ok(TopicState { created, differences })
 }
 
@@ -79,10 +66,7 @@ pub async fn ensure_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<
 pub async fn inspect_topic(kafka: &KafkaOptions, topic: &TopicOptions) -> Result<Option<TopicState>, OpenError> {
     let Some(found) = count_partitions(kafka).await? else { return Ok(None) };
     compare_partitions(kafka, found, topic.partitions)?;
-    let admin: AdminClient<Reports> =
-        kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
-    let differences = compare(kafka, topic, &admin).await?;
-    spawn_blocking(move || drop(admin));
+    let differences = compare(kafka, topic, &*admin(kafka)?).await?;
     Ok(Some(TopicState { created: false, differences }))
 }
 
@@ -99,22 +83,24 @@ pub async fn topic_exists(kafka: &KafkaOptions) -> Result<bool, OpenError> {
 /// # Errors
 /// Kafka does not answer within the deadline, or the right to delete records is missing.
 pub async fn empty_topic(kafka: &KafkaOptions) -> Result<(), OpenError> {
-    let admin: AdminClient<Reports> =
-        kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
     let partitions = count_partitions(kafka).await?.unwrap_or(0);
     let mut all = TopicPartitionList::new();
     for partition in (0..).take(partitions) {
         all.add_partition_offset(&kafka.topic, partition, Offset::End).map_err(|error| kafka.refused(&error))?;
     }
-    let emptied = admin.delete_records(&all, &within(kafka)).await.map_err(|error| kafka.refused(&error));
-    spawn_blocking(move || drop(admin));
-    for element in emptied?.elements() {
+    let emptied = admin(kafka)?.delete_records(&all, &within(kafka)).await.map_err(|error| kafka.refused(&error))?;
+    for element in emptied.elements() {
         element.error().map_err(|error| kafka.refused(&error))?;
     }
     Ok(())
 }
 
-pub(super) fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result<(), OpenError> {
+fn admin(kafka: &KafkaOptions) -> Result<Detached<AdminClient<Reports>>, OpenError> {
+    let admin = kafka.admin()?.create_with_context(Reports::of("admin")).map_err(|error| kafka.refused(&error))?;
+    Ok(Detached::of(admin))
+}
+
+fn compare_partitions(kafka: &KafkaOptions, found: usize, wanted: u16) -> Result<(), OpenError> {
     if found == usize::from(wanted) {
         return Ok(());
     }
@@ -153,32 +139,6 @@ async fn count_partitions(kafka: &KafkaOptions) -> Result<Option<usize>, OpenErr
     spawn_blocking(ask).await.unwrap_or_else(|_| Err(kafka.refused(&KafkaError::Canceled)))
 }
 
-/// Waits until each partition of a new topic has a leader that answers, within the deadline.
-async fn led(kafka: &KafkaOptions, partitions: u16) -> Result<(), OpenError> {
-    let options = kafka.clone();
-    let ask = move || {
-        let client: BaseConsumer<Reports> =
-            options.admin()?.create_with_context(Reports::of("admin")).map_err(|error| options.refused(&error))?;
-        let until = Instant::now() + options.deadline;
-        for partition in 0..i32::from(partitions) {
-            while let Err(error) = client.fetch_watermarks(&options.topic, partition, options.deadline) {
-                if Instant::now() > until {
-                    return Err(options.refused(&error));
-                }
-                pause();
-            }
-        }
-        Ok(())
-    };
-    spawn_blocking(ask).await.unwrap_or_else(|_| Err(kafka.refused(&KafkaError::Canceled)))
-}
-
-/// Brokers learn of a new topic one after the other, and tell nobody when.
-#[expect(clippy::disallowed_methods, reason = "the thread is one for blocking calls")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(20));
-}
-
 /// `false` where another process was first.
 async fn create(kafka: &KafkaOptions, topic: &TopicOptions, admin: &AdminClient<Reports>) -> Result<bool, OpenError> {
     let settings = settings(topic);
@@ -187,10 +147,7 @@ async fn create(kafka: &KafkaOptions, topic: &TopicOptions, admin: &AdminClient<
     let answers = admin.create_topics([&new], &within(kafka)).await.map_err(|error| kafka.refused(&error))?;
     match answers.into_iter().next() {
         Some(Ok(_)) => Ok(true),
-        Some(Err((_, Code::TopicAlreadyExists))) => {
-            compare_partitions(kafka, count_partitions(kafka).await?.unwrap_or(0), topic.partitions)?;
-            Ok(false)
-        }
+        Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
         Some(Err((_, Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))) | None => {
             Err(OpenError::NoTopic { topic: kafka.topic.clone() })
         }
