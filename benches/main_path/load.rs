@@ -84,8 +84,9 @@ pub(crate) async fn run(plan: &Plan, server: &Server) -> Result<Measured, String
     let arrivals = watcher.stop().await?;
     complete(&requests, &arrivals)?;
     let usage = Usage { cpu_seconds: after.cpu_seconds - before.cpu_seconds, ..after };
-    let mut figures = evaluate(plan, &requests, &arrivals);
-    figures.published = published::evaluate(&produced, &arrivals, &window(plan, &requests))?;
+    let window = window(plan, &requests);
+    let published = published::evaluate(&produced, &arrivals, &window)?;
+    let figures = Figures { published, ..evaluate(&window, &requests, &arrivals) };
     Ok(Measured { figures, late, checks: requests.len(), events: arrivals.len(), usage })
 }
 
@@ -136,11 +137,10 @@ fn window(plan: &Plan, requests: &[Acknowledged]) -> Range<Instant> {
     first + plan.warm_up..first + plan.warm_up + plan.measured
 }
 
-fn evaluate(plan: &Plan, requests: &[Acknowledged], arrivals: &[Arrival]) -> Figures {
-    let window = window(plan, requests);
+fn evaluate(window: &Range<Instant>, requests: &[Acknowledged], arrivals: &[Arrival]) -> Figures {
     let mut figures = Figures::default();
-    figures.add_requests(&window, requests, arrivals);
-    arrivals.iter().for_each(|arrival| figures.add_arrival(&window, arrival));
+    figures.add_requests(window, requests, arrivals);
+    arrivals.iter().for_each(|arrival| figures.add_arrival(window, arrival));
     figures
 }
 

@@ -43,10 +43,12 @@ fn watch_topic(parts: &Parts, tasks: &Tasks) {
 
 /// All processes with the role share the partitions of each topic, as one consumer group.
 fn read_foreign_topics(parts: &Parts, config: &Config, tasks: &Tasks) -> Result<(), StartError> {
-    let publisher = Arc::new(parts.publisher());
+    if config.foreign_topics.is_empty() {
+        return Ok(());
+    }
+    let (kafka, publisher) = (kafka_options(config)?, Arc::new(parts.publisher()));
     for topic in &config.foreign_topics {
-        let reader =
-            ForeignReader { kafka: kafka_options(config)?, topic: topic.clone(), publisher: publisher.clone() };
+        let reader = ForeignReader { kafka: kafka.clone(), topic: topic.clone(), publisher: publisher.clone() };
         tasks.spawn("a foreign topic", |token| async move {
             if let Err(error) = reader.run(token).await {
                 tracing::error!(%error, "a foreign topic can't be read");

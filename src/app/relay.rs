@@ -1,13 +1,12 @@
 //! The relay: of all processes with this role one copies the store to the topic.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use sluice_adapters::{
     kafka::{self, KafkaOptions, Relay, RelayError},
     postgres::PostgresStore,
 };
 use sluice_subscriptions::log::EventLog;
-use tokio_util::sync::CancellationToken;
 
 use super::parts::{Parts, StartError, kafka_options};
 use crate::{config::Config, shutdown::Tasks};
@@ -32,16 +31,9 @@ pub(super) async fn start(parts: &Parts, config: &Config, tasks: &Tasks) -> Resu
             }
         };
         lease.hold(over.clone(), work).await;
-        settle(&token, &source).await;
+        source.close().await;
     });
     Ok(())
-}
-
-async fn settle(token: &CancellationToken, source: &Arc<PostgresStore>) {
-    source.close().await;
-    if !token.is_cancelled() {
-        tracing::error!("the relay stops; this process starts again, or is to be started");
-    }
 }
 
 /// A topic that was made anew begins a new epoch: no cursor of the old one is honoured any more.

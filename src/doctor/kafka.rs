@@ -6,6 +6,7 @@ use super::{Finding, Report};
 use crate::{app, config::Config};
 
 const PART: &str = "Kafka";
+const FOREIGN: &str = "Foreign topic";
 
 /// The topic that events are relayed to; `partitions` are the store's, where it could be asked.
 pub(super) async fn examine(config: &Config, partitions: Option<u16>, report: &mut Report) {
@@ -33,12 +34,15 @@ pub(super) async fn examine(config: &Config, partitions: Option<u16>, report: &m
 
 /// The topics of other services.
 pub(super) async fn examine_foreign(config: &Config, report: &mut Report) {
+    if config.foreign_topics.is_empty() {
+        return;
+    }
+    let options = match app::kafka_options(config) {
+        Ok(options) => options,
+        Err(error) => return report.add(FOREIGN, Finding::bad(error.to_string())),
+    };
     for topic in &config.foreign_topics {
-        let finding = match app::kafka_options(config) {
-            Ok(options) => foreign(KafkaOptions { topic: topic.topic.clone(), ..options }).await,
-            Err(error) => Finding::bad(error.to_string()),
-        };
-        report.add("Foreign topic", finding);
+        report.add(FOREIGN, foreign(KafkaOptions { topic: topic.topic.clone(), ..options.clone() }).await);
     }
 }
 
