@@ -41,6 +41,14 @@ impl Window {
         }
     }
 
+    /// Takes an event that is not in order with others: one that is further on than the partition's last, or the first.
+    pub(crate) fn offer(&mut self, event: &Arc<RecordedEvent>) {
+        let last = self.partitions.get(usize::from(event.position.partition)).and_then(|recent| recent.events.back());
+        if last.is_none_or(|last| last.position.seq < event.position.seq) {
+            self.push(event.clone());
+        }
+    }
+
     /// Up to `limit` events above `after`; `None` where the next one is not (or no longer) in here.
     pub(crate) fn read(&self, partition: Partition, after: Seq, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
         let events = &self.partitions.get(usize::from(partition))?.events;
@@ -95,6 +103,15 @@ mod tests {
         assert_eq!(seqs(&window, 10, 9), None);
         assert_eq!(seqs(&window, 12, 9), None, "nothing is said of what was jumped over");
         assert_eq!(seqs(&window, 19, 9), Some(vec![20, 21]));
+    }
+
+    #[test]
+    fn what_it_has_is_not_begun_anew_by_what_is_behind_it() {
+        let mut window = Window::new(1, 9, usize::MAX);
+        [11, 12, 3, 4, 12, 13].into_iter().for_each(|seq| window.offer(&event(seq, 1)));
+        assert_eq!(seqs(&window, 10, 9), Some(vec![11, 12, 13]));
+        window.offer(&event(20, 1));
+        assert_eq!((seqs(&window, 12, 9), seqs(&window, 19, 9)), (None, Some(vec![20])));
     }
 
     #[test]

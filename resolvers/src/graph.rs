@@ -22,6 +22,7 @@ use sluice_schema::{
     viewer::Viewer,
 };
 use sluice_subscriptions::{
+    access::Question,
     deliver::Subscriber,
     engine::{Handle, Start, Subscribe},
 };
@@ -33,7 +34,7 @@ use crate::{
     operation::{Limits, Operation, OperationType, RawRequest},
     projection::{GraphqlProjection, Plan, Source, unexplained},
     roots::{GraphqlSchema, builder},
-    scope::{Scope, sees_check},
+    scope::{Scope, sees_check, sight_of_check},
 };
 
 /// The schema with its services.
@@ -158,7 +159,8 @@ impl Graph {
     }
 
     async fn authorize(&self, scope: &Scope, member: Option<&MemberId>, what: &str) -> Result<(), ClientError> {
-        let (mask, _) = self.services.access.decide_one(&scope.viewer, member).await.map_err(undecided)?;
+        let question = Question { viewer: &scope.viewer, member, demand: sight_of_check() };
+        let (mask, _) = self.services.access.decide_one(question).await.map_err(undecided)?;
         if sees_check(mask) { Ok(()) } else { Err(scope.deny(what)) }
     }
 }

@@ -10,6 +10,7 @@ mod operation;
 mod projection;
 mod roots;
 mod scope;
+mod selection;
 
 pub use graph::{Answer, Graph, Services};
 pub use operation::{Limits, OperationType, RawRequest};

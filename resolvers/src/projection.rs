@@ -16,6 +16,7 @@ use futures_util::{
 use prost::Name;
 use serde_json::{Value, json};
 use sluice_schema::{
+    access::{MESSAGES, Mask, MessageTable},
     channel::ChannelPattern,
     error::{ClientError, Code},
     graphql::{CursorScalar, HeldBack},
@@ -26,7 +27,7 @@ use sluice_schema::{
 use sluice_subscriptions::render::{Projection, RenderError, Renderer, Seen};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{operation::Operation, roots::GraphqlSchema};
+use crate::{operation::Operation, roots::GraphqlSchema, selection::names};
 
 /// What a subscription watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,22 @@ pub(crate) enum Source {
 pub(crate) struct Plan {
     pub(crate) source: Source,
     pub(crate) after: Option<Cursor>,
+    demands: Demands,
+}
+
+/// By the payload's message, on what of a mask it depends what is shown of such an event.
+#[derive(Debug, Default)]
+struct Demands(Vec<(&'static str, Mask)>);
+
+impl Demands {
+    fn of(ctx: &Context<'_>, source: &Source) -> Self {
+        let mut selected = names(ctx);
+        if !matches!(source, Source::Channel(_)) {
+            // These show the state after a change without having it selected by its name.
+            selected.insert("after");
+        }
+        Self(MESSAGES.iter().map(|table| (table.name, table.demand(&selected))).collect())
+    }
 }
 
 /// Where a root field says what it watches, and gets its events from.
@@ -55,7 +72,8 @@ pub(crate) fn open(
     let feed = ctx.data::<Feed>()?.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     let (plan, events) = feed.ok_or("a subscription has one root field")?;
     // Nobody waits for the plan when a renderer is made again.
-    let _ = plan.send(Plan { source, after: after.map(|after| after.0) });
+    let demands = Demands::of(ctx, &source);
+    let _ = plan.send(Plan { source, after: after.map(|after| after.0), demands });
     Ok(stream::unfold(events, |mut events| async move { Some((events.recv().await?, events)) }))
 }
 
@@ -83,6 +101,7 @@ pub(crate) struct GraphqlProjection {
     operation: Operation,
     key: Arc<str>,
     all_events: bool,
+    demands: Demands,
 }
 
 impl GraphqlProjection {
@@ -93,7 +112,7 @@ impl GraphqlProjection {
     pub(crate) async fn validate(schema: GraphqlSchema, operation: Operation) -> Result<(Self, Plan), Box<Response>> {
         let mut execution = Execution::start(&schema, &operation);
         // The first poll validates and calls the root field, which tells the plan; the stream then waits for events.
-        let plan = tokio::select! {
+        let mut plan = tokio::select! {
             biased;
             Some(response) = execution.responses.next() => return Err(Box::new(response)),
             Ok(plan) = &mut execution.plan => plan,
@@ -101,7 +120,8 @@ impl GraphqlProjection {
         };
         let key = operation.projection_key().map_err(|error| Box::new(refusal(&error)))?;
         let all_events = matches!(plan.source, Source::Channel(_));
-        Ok((Self { schema, operation, key: key.into(), all_events }, plan))
+        let demands = std::mem::take(&mut plan.demands);
+        Ok((Self { schema, operation, key: key.into(), all_events, demands }, plan))
     }
 }
 
@@ -116,6 +136,11 @@ impl Projection for GraphqlProjection {
 
     fn shows(&self, event_type: &str) -> bool {
         self.all_events || event_type == EligibilityCheckChanged::full_name()
+    }
+
+    fn demand(&self, payload: &'static MessageTable) -> Mask {
+        let known = self.demands.0.iter().find(|(name, _)| *name == payload.name);
+        known.map_or(Mask::NOTHING, |(_, demand)| *demand)
     }
 
     fn renderer(&self) -> Box<dyn Renderer> {

@@ -102,6 +102,10 @@ proptest! {
                 let together = shared.render(&seen, "cursor").await.expect("renders");
                 let alone = projection.renderer().render(&seen, "cursor").await.expect("renders");
                 prop_assert_eq!(&together, &alone);
+                let within = mask.within(projection.demand(seen.payload.table()));
+                let asked = Seen::by(&event(seed), within).expect("whether it is seen is part of the demand");
+                let asked = projection.renderer().render(&asked, "cursor").await.expect("renders");
+                prop_assert_eq!(&together, &asked, "nothing but the demand matters");
                 let text = String::from_utf8_lossy(&together).into_owned();
                 let card = sluice_schema::access::table("sluice.eligibility.v1.Subscriber").and_then(|t| t.field("member_id"));
                 prop_assert!(mask.sees(card.expect("is annotated").label) || !text.contains("RC1"), "{text}");

@@ -1,6 +1,9 @@
 //! What belongs to one request: who asks, and what was shown to her or denied.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+};
 
 use async_graphql::{Context, Result, dataloader::DataLoader};
 use jiff::Timestamp;
@@ -9,7 +12,7 @@ use sluice_domain::{
     publish::Cause,
 };
 use sluice_schema::{
-    access::{Mask, Redact, table},
+    access::{Mask, MessageTable, Redact, table},
     error::ClientError,
     graphql::{EligibilityCheck, See},
     ids::{MemberId, new_event_id},
@@ -94,20 +97,22 @@ impl Scope {
         self.written().heads.clone()
     }
 
-    /// The viewer's mask for a member; for one that does not exist it costs the same and opens nothing.
-    pub(crate) async fn mask(&self, member: Option<MemberId>) -> Result<(Mask, Arc<str>), ClientError> {
-        let decided = self.masks.load_one(member).await?;
+    /// The viewer's mask for a member, within the demand; for one that does not exist it costs the same and opens nothing.
+    pub(crate) async fn mask(&self, member: Option<MemberId>, demand: Mask) -> Result<(Mask, Arc<str>), ClientError> {
+        let decided = self.masks.load_one((member, demand)).await?;
         Ok(decided.unwrap_or((Mask::NOTHING, "".into())))
     }
 
-    /// A check as the viewer may see it, or the one refusal. `None`: it does not exist.
+    /// A check as the viewer may see it, or the one refusal. `None`: it does not exist. `demand`: what its selection can
+    /// show.
     pub(crate) async fn show(
         &self,
         check: Option<pb::EligibilityCheck>,
+        demand: Mask,
         what: &str,
     ) -> Result<EligibilityCheck, ClientError> {
         let member = check.as_ref().and_then(|check| check.member_id.parse().ok());
-        let (mask, revision) = self.mask(member.clone()).await?;
+        let (mask, revision) = self.mask(member.clone(), demand).await?;
         match check {
             Some(check) if sees_check(mask) => Ok(self.reveal(check, member, mask, &revision)),
             _ => Err(self.deny(what)),
@@ -149,8 +154,18 @@ impl Scope {
 
 /// Whether someone with this mask may see eligibility checks at all.
 pub(crate) fn sees_check(mask: Mask) -> bool {
-    table("sluice.eligibility.v1.EligibilityCheck").is_some_and(|table| mask.sees(table.label))
+    mask.sees(CHECK.label)
 }
+
+/// The part of a mask that [`sees_check`] looks at.
+pub(crate) fn sight_of_check() -> Mask {
+    CHECK.demand(&BTreeSet::new())
+}
+
+/// The labels of eligibility checks.
+pub(crate) static CHECK: LazyLock<&MessageTable> = LazyLock::new(|| {
+    table("sluice.eligibility.v1.EligibilityCheck").expect("a message of the schema that this is built with")
+});
 
 /// An id that a client sent.
 pub(crate) fn parse_id<T: std::str::FromStr<Err = sluice_schema::ids::InvalidId>>(

@@ -53,13 +53,11 @@ fn table(out: &mut String, message: &Message) {
         label(message.visibility, 0),
     );
     for field in &message.fields {
-        let nested = match &field.shape {
-            Shape::Message(name) => format!("Some(&{})", table_name(name)),
-            _ => "None".to_owned(),
-        };
+        let (message_table, sibling) = (nested(&field.shape), sibling(message, field));
+        let paths_into = sibling.map_or("None".to_owned(), |sibling| nested(&sibling.shape));
         let _ = writeln!(
             out,
-            "        FieldEntry {{ name: {:?}, json_name: {:?}, label: {}, safe_harbor: {}, message: {nested} }},",
+            "        FieldEntry {{ name: {:?}, json_name: {:?}, label: {}, safe_harbor: {}, message: {message_table}, paths_into: {paths_into} }},",
             field.name,
             field.json_name,
             label(field.visibility, field.sensitivity),
@@ -67,6 +65,14 @@ fn table(out: &mut String, message: &Message) {
         );
     }
     out.push_str("    ],\n};\n\n");
+}
+
+/// An expression for the table of a field's message.
+fn nested(shape: &Shape) -> String {
+    match shape {
+        Shape::Message(name) => format!("Some(&{})", table_name(name)),
+        _ => "None".to_owned(),
+    }
 }
 
 fn redact(out: &mut String, message: &Message) {

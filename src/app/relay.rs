@@ -15,9 +15,9 @@ use crate::{config::Config, shutdown::Tasks};
 pub(super) async fn start(parts: &Parts, config: &Config, tasks: &Tasks) -> Result<(), StartError> {
     let (Some(platform), Some(lease)) = (parts.platform(), parts.lease(Relay::CHECKPOINT)) else { return Ok(()) };
     let kafka = kafka_options(config)?;
-    let source = platform.recent(config.log_retention.0).await?;
+    let store = platform.store.clone();
     let relay = Relay {
-        source: source.clone(),
+        source: platform.recent(config.log_retention.0).await?,
         checkpoints: parts.checkpoints(),
         kafka: kafka.clone(),
         key: platform.store.topic_key(),
@@ -26,25 +26,24 @@ pub(super) async fn start(parts: &Parts, config: &Config, tasks: &Tasks) -> Resu
         let over = token.child_token();
         let work = || async {
             if let Err(error) = relay.run(token.clone()).await {
-                give_up(error, &source, &kafka).await;
+                give_up(error, &store, &kafka).await;
                 over.cancel();
             }
         };
         lease.hold(over.clone(), work).await;
-        source.close().await;
     });
     Ok(())
 }
 
 /// A topic that was made anew begins a new epoch: no cursor of the old one is honoured any more.
-async fn give_up(error: RelayError, source: &PostgresStore, kafka: &KafkaOptions) {
+async fn give_up(error: RelayError, store: &PostgresStore, kafka: &KafkaOptions) {
     tracing::error!(%error, "events can't be relayed");
     if !matches!(error, RelayError::MadeAnew { .. }) {
         // Whoever starts it again at once should not make a storm of it.
         tokio::time::sleep(Duration::from_secs(1)).await;
         return;
     }
-    match source.renew_epoch(source.epoch()).await {
+    match store.renew_epoch(store.epoch()).await {
         Ok(_) => tracing::error!("a new epoch of the log begins: clients are told to read the current state again"),
         Err(error) => tracing::error!(%error, "a new epoch can't be begun now; the next start will try again"),
     }

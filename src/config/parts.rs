@@ -116,7 +116,7 @@ impl Default for SpiceDb {
             preshared_key: Secret::default(),
             ca_file: None,
             deadline_ms: 1_000,
-            max_in_flight: 8,
+            max_in_flight: 2,
             write_schema: true,
         }
     }

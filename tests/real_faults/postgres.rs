@@ -1,4 +1,4 @@
-//! PostgreSQL away: nothing half happens.
+//! The gateway's PostgreSQL away, while SpiceDB answers on its own: nothing half happens.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn away_nothing_happens_by_half_and_streams_hold_until_it_is_back() {
     let scene = Scene::set(options()).await;
     scene
         .play(BEFORE + MEANWHILE + BEHIND, async |server, _| {
-            let mut postgres = Postmaster::of_tests();
+            let mut postgres = Postmaster::of_store();
             let viewer = server.viewer(PERSON);
             let mut checks = insist_all(viewer, &keys("before", BEFORE)).await;
             are_answered(server, &checks).await;
@@ -35,7 +35,7 @@ async fn away_nothing_happens_by_half_and_streams_hold_until_it_is_back() {
             are_refused(viewer, &meanwhile, 50).await;
             let growth = resident(server.pid()).saturating_sub(before);
             assert!(growth < GROWTH, "it grew by {growth} MiB");
-            names_as_away(server, &["relationships", "store"]).await;
+            names_as_away(server, &["store"]).await;
             postgres.start().await;
 
             // The same keys, and each gives one check.
@@ -55,7 +55,7 @@ async fn restarted_in_mid_load_nothing_is_lost_and_nothing_comes_twice() {
     let scene = Scene::set(options()).await;
     scene
         .play(CHECKS, async |server, observed| {
-            let mut postgres = Postmaster::of_tests();
+            let mut postgres = Postmaster::of_store();
             let restarts = async {
                 for frames in [50, 400] {
                     soon("the load", observed.reaches(frames)).await;

@@ -6,7 +6,7 @@ use crate::{
     clients::PERSON,
     harness::{RICH, Server, Ws, question},
     installation::required,
-    parts::{Paused, Proxy, resident, revoke_guardian},
+    parts::{Paused, Postmaster, Proxy, resident, revoke_guardian},
     scene::{
         Scene, acknowledged, are_answered, are_refused, change, changes, insist, insist_all, insist_by, keys, listen,
         named, names_as_away, options,
@@ -24,6 +24,22 @@ const GROWTH: u64 = 64;
 
 #[tokio::test]
 async fn silent_nothing_is_done_or_shown_until_it_answers_again() {
+    holds_while(async || Paused::begin(PID)).await;
+}
+
+/// It answers then, but knows nothing.
+#[tokio::test]
+async fn without_its_database_nothing_is_done_or_shown_until_it_is_back() {
+    holds_while(async || {
+        let mut postgres = Postmaster::of_relationships();
+        postgres.stop().await;
+        postgres
+    })
+    .await;
+}
+
+/// `leave` takes something away that no decision can do without; it is back when what it gives is dropped.
+async fn holds_while<T>(leave: impl AsyncFnOnce() -> T) {
     let slow_payer = options()
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", "1000");
@@ -38,7 +54,7 @@ async fn silent_nothing_is_done_or_shown_until_it_answers_again() {
                 change(&mut nurse).await;
             }
 
-            let paused = Paused::begin(PID);
+            let away = leave().await;
             let meanwhile = keys("meanwhile", MEANWHILE);
             are_refused(viewer, &meanwhile[..20], 20).await;
             let before = resident(server.pid());
@@ -47,7 +63,7 @@ async fn silent_nothing_is_done_or_shown_until_it_answers_again() {
             assert!(growth < GROWTH, "it grew by {growth} MiB");
             assert_eq!(changes(&mut nurse).await, BEFORE, "nothing was shown");
             names_as_away(server, &["relationships"]).await;
-            drop(paused);
+            drop(away);
 
             checks.extend(insist_by(20, viewer, &meanwhile).await);
             checks.extend(insist_all(viewer, &keys("behind", BEHIND)).await);

@@ -226,6 +226,14 @@ fn session(options: PgConnectOptions, deadline: Duration) -> PgConnectOptions {
     let deadline = deadline.as_millis().max(1).to_string();
     options.application_name("sluice").options([
         ("synchronous_commit", "on"),
+        // Every statement finds its rows by an index, whatever its parameters are: planning each time anew takes the server
+        // as long as the work itself, and a plan that is kept must not be one for tables that were small when it was made.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        // What these forbid and is done all the same (the few heads are read in sequence) counts as costly enough to be compiled.
+        ("jit", "off"),
         ("statement_timeout", &deadline),
         ("lock_timeout", &deadline),
         ("idle_in_transaction_session_timeout", &deadline),

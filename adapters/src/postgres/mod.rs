@@ -18,5 +18,5 @@ pub use error::OpenError;
 pub use keyring::{MasterKey, MasterKeyError, PostgresKeyring};
 pub use lease::Lease;
 pub use migrate::{Migrate, Migrated, migrate};
-pub use store::{PostgresStore, StoreOptions};
+pub use store::{PostgresStore, RecentLog, StoreOptions};
 pub use subscribers::PostgresSubscribers;

@@ -34,23 +34,27 @@ impl Loader<CheckId> for Checks {
     }
 }
 
-/// One viewer's masks by member; `None` is asked for a member that does not exist.
+/// One viewer's masks by member and by what is to be shown; `None` is asked for a member that does not exist.
 pub(crate) struct Masks {
     pub(crate) access: Arc<Access>,
     pub(crate) viewer: Arc<Viewer>,
 }
 
-impl Loader<Option<MemberId>> for Masks {
+type Asked = (Option<MemberId>, Mask);
+
+impl Loader<Asked> for Masks {
     type Value = (Mask, Arc<str>);
     type Error = ClientError;
 
-    async fn load(&self, members: &[Option<MemberId>]) -> Result<HashMap<Option<MemberId>, Self::Value>, ClientError> {
-        let question = |member: &'_ Option<MemberId>| (member.as_ref()).cloned();
-        let members: Vec<_> = members.iter().map(question).collect();
-        let questions: Vec<_> =
-            members.iter().map(|member| Question { viewer: &self.viewer, member: member.as_ref() }).collect();
+    async fn load(&self, asked: &[Asked]) -> Result<HashMap<Asked, Self::Value>, ClientError> {
+        let question = |(member, demand): &'_ Asked| (member.clone(), *demand);
+        let asked: Vec<_> = asked.iter().map(question).collect();
+        let questions: Vec<_> = asked
+            .iter()
+            .map(|(member, demand)| Question { viewer: &self.viewer, member: member.as_ref(), demand: *demand })
+            .collect();
         let decisions = self.access.decide(&questions).await.map_err(undecided)?;
         let masks = decisions.masks.iter().map(|mask| (*mask, decisions.revision.clone()));
-        Ok(members.iter().cloned().zip(masks).collect())
+        Ok(asked.into_iter().zip(masks).collect())
     }
 }

@@ -9,11 +9,13 @@ use sluice_schema::{
     graphql::EligibilityCheck,
     ids::{CheckId, MemberId},
 };
+use sluice_subscriptions::access::Question;
 
 use super::inputs::RequestEligibilityCheckInput;
 use crate::{
     errors::{fail, undecided},
-    scope::{Scope, Services, parse_id, sees_check},
+    scope::{CHECK, Scope, Services, parse_id, sees_check},
+    selection::demand,
 };
 
 #[derive(Default)]
@@ -64,7 +66,9 @@ struct Asker<'c> {
 /// same questions.
 async fn authorize<'c>(ctx: &Context<'c>, member: Option<&MemberId>, what: &str) -> Result<Asker<'c>> {
     let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
-    let decided = services.access.may(&scope.viewer, REQUEST_ELIGIBILITY_CHECK, member).await;
+    let demand = demand(ctx, &CHECK);
+    let question = Question { viewer: &scope.viewer, member, demand };
+    let decided = services.access.may(question, REQUEST_ELIGIBILITY_CHECK).await;
     let (may, mask, revision) = decided.map_err(|error| fail(undecided(error)))?;
     if may && sees_check(mask) {
         Ok(Asker { scope, services, member: member.cloned(), mask, revision })

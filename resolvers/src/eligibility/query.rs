@@ -5,7 +5,8 @@ use sluice_schema::{graphql::EligibilityCheck, ids::CheckId};
 
 use crate::{
     errors::{fail, or_null},
-    scope::{Scope, parse_id},
+    scope::{CHECK, Scope, parse_id},
+    selection::demand,
 };
 
 #[derive(Default)]
@@ -29,5 +30,5 @@ async fn check(ctx: &Context<'_>, id: &ID) -> Result<EligibilityCheck> {
     let scope = Scope::of(ctx)?;
     let id: CheckId = parse_id(id, "id")?;
     let check = scope.checks.load_one(id.clone()).await.map_err(fail)?;
-    scope.show(check, &format!("EligibilityCheck/{id}")).await.map_err(fail)
+    scope.show(check, demand(ctx, &CHECK), &format!("EligibilityCheck/{id}")).await.map_err(fail)
 }

@@ -14,7 +14,8 @@ use sluice_schema::{
 
 use crate::{
     errors::{fail, or_null},
-    scope::{Scope, Services, parse_id, sees_check},
+    scope::{CHECK, Scope, Services, parse_id, sees_check, sight_of_check},
+    selection::demand,
 };
 
 /// How many checks one page holds at most, and without `first`.
@@ -40,7 +41,7 @@ impl MembersQuery {
 async fn member(ctx: &Context<'_>, id: &ID) -> Result<Member> {
     let scope = Scope::of(ctx)?;
     let id: MemberId = parse_id(id, "id")?;
-    let (mask, _) = scope.mask(Some(id.clone())).await.map_err(fail)?;
+    let (mask, _) = scope.mask(Some(id.clone()), sight_of_check()).await.map_err(fail)?;
     if sees_check(mask) { Ok(Member(id)) } else { Err(fail(scope.deny(&format!("Member/{id}")))) }
 }
 
@@ -113,7 +114,7 @@ impl MemberEligibility {
 
 async fn show(ctx: &Context<'_>, current: Current) -> Result<EligibilityCheck> {
     let what = format!("EligibilityCheck/{}", current.check.id);
-    Scope::of(ctx)?.show(Some(current.check), &what).await.map_err(fail)
+    Scope::of(ctx)?.show(Some(current.check), demand(ctx, &CHECK), &what).await.map_err(fail)
 }
 
 fn page_size(first: i32) -> Result<usize> {

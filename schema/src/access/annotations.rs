@@ -28,6 +28,8 @@ pub struct FieldEntry {
     pub safe_harbor: i32,
     /// The labels of a message-typed field's message.
     pub message: Option<&'static MessageTable>,
+    /// For a list of paths: the message that they lead into.
+    pub paths_into: Option<&'static MessageTable>,
 }
 
 impl MessageTable {

@@ -31,6 +31,11 @@ impl Visibilities {
         Self(self.0 | other.0)
     }
 
+    /// Those that are in both.
+    pub const fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -47,6 +52,8 @@ impl Visibilities {
 
 impl Sensitivities {
     pub const NORMAL: Self = Self(0);
+    /// Every class.
+    pub const ALL: Self = Self(0b11111);
 
     pub const fn of(sensitivity: Sensitivity) -> Self {
         match sensitivity {
@@ -61,6 +68,11 @@ impl Sensitivities {
 
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Those that are in both.
+    pub const fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// From the bits that [`Self::bits`] gave; generated code only.

@@ -1,9 +1,10 @@
 //! What a viewer may see of an event: labels, the masks that open them, and the table of annotations.
 
 mod annotations;
+mod demand;
 mod label;
 mod permissions;
 
 pub use annotations::{FieldEntry, MESSAGES, MessageTable, Payload, Redact, table};
 pub use label::{Label, Mask, Sensitivities, Visibilities};
-pub use permissions::{Permission, REQUEST_ELIGIBILITY_CHECK, permissions};
+pub use permissions::{Permission, REQUEST_ELIGIBILITY_CHECK, permissions, permissions_for};

@@ -1,6 +1,6 @@
 //! The permissions of `authz/sluice.zed` that open audiences and sensitivity classes, by purpose of use.
 
-use super::{Sensitivities, Visibilities};
+use super::{Mask, Sensitivities, Visibilities};
 use crate::{
     proto::privacy::{Sensitivity, Visibility},
     viewer::PurposeOfUse,
@@ -14,11 +14,23 @@ pub struct Permission {
     pub sensitivities: Sensitivities,
 }
 
+impl Permission {
+    /// What it opens, as a mask.
+    pub const fn opens(&self) -> Mask {
+        Mask { visibilities: self.visibilities, sensitivities: self.sensitivities }
+    }
+}
+
 /// Who may ask a payer about a member.
 pub const REQUEST_ELIGIBILITY_CHECK: &str = "request_eligibility_check";
 
-/// What to check, all of it, to learn the mask of a viewer who comes for this purpose. The same number for everybody of
-/// one purpose, whatever the answers: the count tells nothing.
+/// What to check to learn the mask of a viewer who comes for this purpose, as far as an answer depends on it. The same
+/// for everybody of one purpose, whatever the answers: the count tells nothing.
+pub fn permissions_for(purpose: PurposeOfUse, demand: Mask) -> impl Iterator<Item = &'static Permission> {
+    permissions(purpose).iter().filter(move |permission| permission.opens().within(demand) != Mask::NOTHING)
+}
+
+/// All permissions of a purpose.
 pub fn permissions(purpose: PurposeOfUse) -> &'static [Permission] {
     match purpose {
         PurposeOfUse::PatientRequest => &PATIENT_REQUEST,

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use sluice_adapters::{
     postgres::{
         Lease, MasterKey, OpenError, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions, PostgresStore,
-        StoreOptions,
+        RecentLog, StoreOptions,
     },
     spicedb::{SchemaState, SpiceDb, SpiceDbOptions},
 };
@@ -44,9 +44,8 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
 
 impl Platform {
     /// The store as far back as the log is kept: a relay that begins a new epoch copies no more than that.
-    pub(in crate::app) async fn recent(&self, retention: Duration) -> Result<Arc<PostgresStore>, OpenError> {
-        let options = StoreOptions { retention: Some(retention) };
-        PostgresStore::open(&self.db, options).await.map(Arc::new)
+    pub(in crate::app) async fn recent(&self, retention: Duration) -> Result<Arc<RecentLog>, OpenError> {
+        RecentLog::open(self.store.clone(), retention).await.map(Arc::new)
     }
 
     pub(super) fn lease(&self, name: &str) -> Lease {

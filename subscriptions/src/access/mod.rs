@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sluice_schema::{
-    access::{Mask, permissions},
+    access::{Mask, permissions_for},
     ids::MemberId,
     viewer::Viewer,
 };
@@ -19,11 +19,14 @@ const NOBODY: &str = "=nobody";
 #[error("access can't be decided now: {0}")]
 pub struct AccessUnavailable(String);
 
-/// Whose view of whom is asked about. No member: what belongs to no member is shown to nobody.
+/// Whose view of whom is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<'a> {
     pub viewer: &'a Viewer,
+    /// None: what belongs to no member is shown to nobody.
     pub member: Option<&'a MemberId>,
+    /// The part of the mask that the answer is for: the rest is neither asked about nor opened.
+    pub demand: Mask,
 }
 
 /// The answers, in the order of the questions, all at one revision.
@@ -56,16 +59,12 @@ impl Access {
         Ok(Decisions { revision: checked.revision.0, masks })
     }
 
-    /// The mask of one viewer for one member.
+    /// The mask of one viewer for one member, and the revision that it is of.
     ///
     /// # Errors
     /// As [`Access::decide`].
-    pub async fn decide_one(
-        &self,
-        viewer: &Viewer,
-        member: Option<&MemberId>,
-    ) -> Result<(Mask, Arc<str>), AccessUnavailable> {
-        let Decisions { revision, masks } = self.decide(&[Question { viewer, member }]).await?;
+    pub async fn decide_one(&self, question: Question<'_>) -> Result<(Mask, Arc<str>), AccessUnavailable> {
+        let Decisions { revision, masks } = self.decide(&[question]).await?;
         Ok((masks.first().copied().unwrap_or(Mask::NOTHING), revision))
     }
 
@@ -76,11 +75,10 @@ impl Access {
     /// As [`Access::decide`].
     pub async fn may(
         &self,
-        viewer: &Viewer,
+        question: Question<'_>,
         permission: &str,
-        member: Option<&MemberId>,
     ) -> Result<(bool, Mask, Arc<str>), AccessUnavailable> {
-        let question = Question { viewer, member };
+        let Question { viewer, member, .. } = question;
         let check =
             Check { resource: resource(viewer, member), permission: permission.into(), subject: subject(viewer) };
         let checks: Vec<_> = std::iter::once(check).chain(checks(&question)).collect();
@@ -109,7 +107,7 @@ fn unavailable(error: RelationshipsError) -> AccessUnavailable {
 fn checks<'q>(question: &'q Question<'_>) -> impl Iterator<Item = Check> + use<'q> {
     let resource = resource(question.viewer, question.member);
     let subject = subject(question.viewer);
-    permissions(question.viewer.purpose).iter().map(move |permission| Check {
+    permissions_for(question.viewer.purpose, question.demand).map(move |permission| Check {
         resource: resource.clone(),
         permission: permission.name.into(),
         subject: subject.clone(),
@@ -125,11 +123,9 @@ fn subject(viewer: &Viewer) -> ObjectRef {
 }
 
 fn mask(question: &Question<'_>, allowed: &mut impl Iterator<Item = bool>) -> Mask {
-    let granted = permissions(question.viewer.purpose).iter().zip(allowed).filter(|(_, allowed)| *allowed);
-    let mask = granted.fold(Mask::NOTHING, |mask, (permission, _)| Mask {
-        visibilities: mask.visibilities.with(permission.visibilities),
-        sensitivities: mask.sensitivities.with(permission.sensitivities),
-    });
+    let asked = permissions_for(question.viewer.purpose, question.demand);
+    let granted = asked.zip(allowed).filter(|(_, allowed)| *allowed);
+    let mask = granted.fold(Mask::NOTHING, |mask, (permission, _)| mask.with(permission.opens()));
     if question.member.is_some() { mask } else { Mask::NOTHING }
 }
 
@@ -139,7 +135,11 @@ mod tests {
 
     use async_trait::async_trait;
     use jiff::Timestamp;
-    use sluice_schema::{access::REQUEST_ELIGIBILITY_CHECK, viewer::PurposeOfUse};
+    use sluice_schema::{
+        access::{REQUEST_ELIGIBILITY_CHECK, Sensitivities, Visibilities},
+        proto::privacy::{Sensitivity, Visibility},
+        viewer::PurposeOfUse,
+    };
 
     use super::*;
     use crate::relationships::{Relationship, Revision, Update};
@@ -173,13 +173,32 @@ mod tests {
         for purpose in [PatientRequest, Treatment, Payment, Operations] {
             let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
             let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX };
-            let (there, _) = access.decide_one(&viewer, Some(&member)).await.unwrap();
-            let (missing, _) = access.decide_one(&viewer, None).await.unwrap();
-            assert!(there != Mask::NOTHING && missing == Mask::NOTHING, "{purpose:?}");
-            access.may(&viewer, REQUEST_ELIGIBILITY_CHECK, Some(&member)).await.unwrap();
-            access.may(&viewer, REQUEST_ELIGIBILITY_CHECK, None).await.unwrap();
+            let there = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
+            let missing = Question { member: None, ..there };
+            let (mask, _) = access.decide_one(there).await.unwrap();
+            let (nothing, _) = access.decide_one(missing).await.unwrap();
+            assert!(mask != Mask::NOTHING && nothing == Mask::NOTHING, "{purpose:?}");
+            access.may(there, REQUEST_ELIGIBILITY_CHECK).await.unwrap();
+            access.may(missing, REQUEST_ELIGIBILITY_CHECK).await.unwrap();
             let asked = std::mem::take(&mut *relationships.0.lock().unwrap());
             assert_eq!((asked[0], asked[2]), (asked[1], asked[3]), "{purpose:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
+        let relationships = Arc::new(YesMan::default());
+        let access = Access::new(relationships.clone(), Duration::from_secs(1));
+        let member: MemberId = "m-1".parse().unwrap();
+        let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
+        let viewer = Viewer { tenant, user, purpose: PurposeOfUse::Payment, expires: Timestamp::MAX };
+        let staff = Mask { visibilities: Visibilities::of(Visibility::Staff), ..Mask::NOTHING };
+        let hiv = Mask { sensitivities: Sensitivities::of(Sensitivity::Hiv), ..staff };
+        for (demand, checks) in [(staff, 1), (hiv, 2), (Mask::EVERYTHING, 6), (Mask::NOTHING, 0)] {
+            let question = Question { viewer: &viewer, member: Some(&member), demand };
+            let (mask, _) = access.decide_one(question).await.unwrap();
+            assert_eq!(mask, mask.within(demand), "what was not asked about stays closed");
+            assert_eq!(std::mem::take(&mut *relationships.0.lock().unwrap()), [checks]);
         }
     }
 }

@@ -91,12 +91,15 @@ async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended) -> Result
                 ended.push((live.clone(), entry.vector.clone(), Some(error)));
                 continue;
             }
-            let key = (&live.viewer.tenant, &live.viewer.user, live.viewer.purpose, entry.event.patient.as_ref());
+            let member = entry.event.patient.as_ref();
+            let demand = live.projection.demand(entry.event.payload.table());
+            let key = (&live.viewer.tenant, &live.viewer.user, live.viewer.purpose, member);
             let question = *asked.entry(key).or_insert_with(|| {
-                questions.push(Question { viewer: &live.viewer, member: entry.event.patient.as_ref() });
+                questions.push(Question { viewer: &live.viewer, member, demand });
                 questions.len() - 1
             });
-            pairs.push((index, live, question));
+            questions[question].demand = questions[question].demand.with(demand);
+            pairs.push(Pair { entry: index, live, question, demand });
         }
     }
     if pairs.is_empty() {
@@ -106,11 +109,20 @@ async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended) -> Result
     Ok(group(entries, pairs, &decisions.masks, &decisions.revision))
 }
 
-fn group(entries: &[Entry], pairs: Vec<(usize, &Arc<Live>, usize)>, masks: &[Mask], revision: &Arc<str>) -> Vec<Class> {
+/// One event and one subscription that it concerns.
+struct Pair<'l> {
+    entry: usize,
+    live: &'l Arc<Live>,
+    question: usize,
+    demand: Mask,
+}
+
+fn group(entries: &[Entry], pairs: Vec<Pair<'_>>, masks: &[Mask], revision: &Arc<str>) -> Vec<Class> {
     let mut classes: BTreeMap<(usize, Mask, Arc<str>), Class> = BTreeMap::new();
     let mut seen_by: HashMap<(usize, Mask), Option<Seen>> = HashMap::new();
-    for (entry, live, question) in pairs {
-        let mask = masks.get(question).copied().unwrap_or(Mask::NOTHING);
+    for Pair { entry, live, question, demand } in pairs {
+        // Only what the projection shows tells viewers apart.
+        let mask = masks.get(question).copied().unwrap_or(Mask::NOTHING).within(demand);
         let seen = seen_by.entry((entry, mask)).or_insert_with(|| Seen::by(&entries[entry].event, mask));
         let Some(seen) = seen else {
             metrics::counter!("sluice_deliveries_denied_total").increment(1);

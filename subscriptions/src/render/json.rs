@@ -30,6 +30,10 @@ impl Projection for JsonProjection {
         true
     }
 
+    fn demand(&self, _payload: &'static MessageTable) -> Mask {
+        Mask::EVERYTHING
+    }
+
     fn renderer(&self) -> Box<dyn Renderer> {
         Box::new(Self)
     }

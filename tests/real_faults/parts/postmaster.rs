@@ -15,9 +15,19 @@ pub(crate) struct Postmaster {
 }
 
 impl Postmaster {
-    pub(crate) fn of_tests() -> Self {
+    /// The gateway's.
+    pub(crate) fn of_store() -> Self {
+        Self::of("SLUICE_TEST_POSTGRES_DATA")
+    }
+
+    /// SpiceDB's.
+    pub(crate) fn of_relationships() -> Self {
+        Self::of("SLUICE_TEST_SPICEDB_POSTGRES_DATA")
+    }
+
+    fn of(data: &str) -> Self {
         Self {
-            data: required("SLUICE_TEST_POSTGRES_DATA").into(),
+            data: required(data).into(),
             program: PathBuf::from(required("SLUICE_TEST_POSTGRES_BIN")).join("pg_ctl"),
             user: required("SLUICE_TEST_POSTGRES_USER"),
             stopped: false,

@@ -18,6 +18,8 @@ pub(crate) const SPICEDB: &str = "SLUICE_TEST_SPICEDB";
 pub(crate) const SPICEDB_PID: &str = "SLUICE_TEST_SPICEDB_PID";
 /// A SpiceDB whose schema tests may write.
 pub(crate) const SPICEDB_CONTRACT: &str = "SLUICE_TEST_SPICEDB_CONTRACT";
+/// The directory of the files of both SpiceDBs' PostgreSQL, where it may be stopped and started.
+pub(crate) const SPICEDB_POSTGRES_DATA: &str = "SLUICE_TEST_SPICEDB_POSTGRES_DATA";
 /// The preshared key of both.
 pub(crate) const SPICEDB_KEY: &str = "SLUICE_TEST_SPICEDB_KEY";
 

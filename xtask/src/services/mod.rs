@@ -21,17 +21,21 @@ use crate::interrupt;
 
 /// What is needed to start the parts, all of it there.
 pub(crate) struct Parts {
-    external: External,
     postgres: Option<postgres::Binaries>,
     kafka: Option<kafka::Jars>,
-    spicedb: Option<spicedb::Program>,
+    spicedb: Option<SpiceDbParts>,
+}
+
+/// SpiceDB, and the PostgreSQL that it keeps its relationships in.
+struct SpiceDbParts {
+    program: spicedb::Program,
+    postgres: postgres::Binaries,
 }
 
 /// Has what is not there yet; side by side, since each waits for another registry. One sentence for each that fails.
 pub(crate) fn get() -> Result<Parts, String> {
     let external = External::told()?;
     thread::scope(|scope| {
-        // A SpiceDB of ours keeps its relationships in a PostgreSQL of ours.
         let postgres = scope.spawn(move || had(external.postgres && external.spicedb, postgres::get));
         let kafka = scope.spawn(move || had(external.kafka, kafka::get));
         let spicedb = had(external.spicedb, spicedb::get);
@@ -41,7 +45,10 @@ pub(crate) fn get() -> Result<Parts, String> {
         if !whys.is_empty() {
             return Err(whys.join("; "));
         }
-        Ok(Parts { external, postgres: postgres?, kafka: kafka?, spicedb: spicedb? })
+        let (postgres, kafka, spicedb) = (postgres?, kafka?, spicedb?);
+        let spicedb = spicedb.zip(postgres.clone()).map(|(program, postgres)| SpiceDbParts { program, postgres });
+        let postgres = postgres.filter(|_| !external.postgres);
+        Ok(Parts { postgres, kafka, spicedb })
     })
 }
 

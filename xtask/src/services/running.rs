@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    Parts,
+    Parts, SpiceDbParts,
     env::{self, Env},
     joined,
     kafka::Kafka,
@@ -29,11 +29,13 @@ pub(crate) struct Running {
     dir: TempDir,
 }
 
-/// Two on two databases, so that a test of one schema does not meet another's.
+/// Two on two databases, so that a test of one schema does not meet another's. Their PostgreSQL is not the gateway's: either
+/// may be away without the other, and to SpiceDB's "fully consistent" every commit of its server is news.
 struct SpiceDbs {
     program: Program,
     contract: SpiceDb,
     gateway: SpiceDb,
+    postgres: Postgres,
     preshared_key: String,
 }
 
@@ -44,9 +46,9 @@ impl Running {
         let begun = Instant::now();
         let dir = directory().map_err(|error| format!("no temporary directory can be made: {error}"))?;
         match start_in(dir.path(), parts) {
-            Ok((postgres, kafka, spicedb, postgres_is_external)) => {
+            Ok((postgres, kafka, spicedb)) => {
                 let mut running = Self { spicedb, kafka, postgres, env: Env::default(), dir };
-                running.fill_env(postgres_is_external);
+                running.fill_env();
                 println!("the real parts answer, after {:.1} s", begun.elapsed().as_secs_f32());
                 Ok(running)
             }
@@ -73,15 +75,16 @@ impl Running {
     }
 
     fn stop_each(&mut self) -> Vec<String> {
-        let spicedb = self.spicedb.as_mut().map(|both| [both.contract.stop(), both.gateway.stop()]);
+        let spicedb =
+            self.spicedb.as_mut().map(|both| [both.contract.stop(), both.gateway.stop(), both.postgres.stop()]);
         let kafka = self.kafka.as_mut().and_then(Kafka::stop);
         let postgres = self.postgres.as_mut().and_then(Postgres::stop);
         spicedb.into_iter().flatten().chain([kafka, postgres]).flatten().collect()
     }
 
-    fn fill_env(&mut self, postgres_is_external: bool) {
+    fn fill_env(&mut self) {
         let env = &mut self.env;
-        if let Some(postgres) = self.postgres.as_ref().filter(|_| !postgres_is_external) {
+        if let Some(postgres) = &self.postgres {
             env.set(env::POSTGRES_URL, postgres.url("postgres"));
             env.set(env::POSTGRES_DATA, postgres.data().to_string_lossy());
             env.set(env::POSTGRES_BIN, postgres.bin().to_string_lossy());
@@ -96,47 +99,43 @@ impl Running {
             env.set(env::SPICEDB_PID, both.gateway.id().to_string());
             env.set(env::SPICEDB_CONTRACT, both.contract.url());
             env.set(env::SPICEDB_KEY, &both.preshared_key);
+            env.set(env::SPICEDB_POSTGRES_DATA, both.postgres.data().to_string_lossy());
             env.set(env::SPICEDB_PROGRAM, both.program.path().to_string_lossy());
         }
     }
 }
 
-type Started = (Option<Postgres>, Option<Kafka>, Option<SpiceDbs>, bool);
+type Started = (Option<Postgres>, Option<Kafka>, Option<SpiceDbs>);
 
-/// Kafka beside the two that need each other. Where one fails, what had started is stopped as it is dropped.
+/// All beside each other. Where one fails, what had started is stopped as it is dropped.
 fn start_in(dir: &Path, parts: Parts) -> Result<Started, String> {
-    let Parts { external, postgres, kafka, spicedb } = parts;
+    let Parts { postgres, kafka, spicedb } = parts;
     thread::scope(|scope| {
         let kafka = scope.spawn(|| kafka.map(|jars| Kafka::start(&jars, &below(dir, "kafka")?)).transpose());
-        let stores = || {
-            let postgres = postgres.map(|binaries| Postgres::start(binaries, &below(dir, "postgres")?)).transpose()?;
-            let spicedb = match (&postgres, spicedb) {
-                (Some(postgres), Some(program)) => Some(SpiceDbs::start(program, postgres, &below(dir, "spicedb")?)?),
-                _ => None,
-            };
-            Ok::<_, String>((postgres, spicedb))
-        };
-        let stores = stores();
-        let kafka = joined(kafka.join());
-        let ((postgres, spicedb), kafka) = (stores?, kafka?);
-        Ok((postgres, kafka, spicedb, external.postgres))
+        let spicedb = scope.spawn(|| spicedb.map(|parts| SpiceDbs::start(parts, dir)).transpose());
+        let postgres = postgres.map(|binaries| Postgres::start(binaries, &below(dir, "postgres")?)).transpose();
+        let (kafka, spicedb) = (joined(kafka.join()), joined(spicedb.join()));
+        Ok((postgres?, kafka?, spicedb?))
     })
 }
 
 impl SpiceDbs {
-    fn start(program: Program, postgres: &Postgres, dir: &Path) -> Result<Self, String> {
+    fn start(parts: SpiceDbParts, dir: &Path) -> Result<Self, String> {
+        let SpiceDbParts { program, postgres } = parts;
         let preshared_key = drawn_key().map_err(|error| format!("no key can be drawn: {error}"))?;
+        let postgres = Postgres::start(postgres, &below(dir, "spicedb-postgres")?)?;
+        let dir = below(dir, "spicedb")?;
         let start = |name: &'static str, with_schema: bool| {
             postgres.create_database(name)?;
             let settings = Settings { name, database: postgres.url(name), preshared_key: &preshared_key, with_schema };
-            SpiceDb::start(&program, &settings, dir)
+            SpiceDb::start(&program, &settings, &dir)
         };
         let (gateway, contract) = thread::scope(|scope| {
             let contract = scope.spawn(|| start("spicedb_contract", false));
             (start("spicedb", true), joined(contract.join()))
         });
         let (gateway, contract) = (gateway?, contract?);
-        Ok(Self { program, contract, gateway, preshared_key })
+        Ok(Self { program, contract, gateway, postgres, preshared_key })
     }
 }
 

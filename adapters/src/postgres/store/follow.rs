@@ -46,7 +46,7 @@ pub(super) async fn run(db: Postgres, shared: Weak<Shared>) {
 
 /// Over one connection; an error ends it. Fine is the end of the store.
 async fn follow(db: &Postgres, shared: &Weak<Shared>, told: &mut bool) -> Result<(), Failed> {
-    let mut listener = listen(db).await?;
+    let (mut listener, own) = listen(db).await?;
     if std::mem::take(told) {
         tracing::info!("what other nodes append is heard of again");
     }
@@ -59,10 +59,12 @@ async fn follow(db: &Postgres, shared: &Weak<Shared>, told: &mut bool) -> Result
                 db.within(listener.execute("NOTIFY sluice_heads")).await?;
             }
             heard = listener.try_recv() => {
-                heard?.ok_or_else(|| Failed("the connection to PostgreSQL broke".into()))?;
-                // All that came with it say the same.
-                while listener.next_buffered().is_some() {}
-                refresh(db, &mut listener, &shared).await?;
+                let heard = heard?.ok_or_else(|| Failed("the connection to PostgreSQL broke".into()))?;
+                // All that came with it say the same. What this node notifies it knows.
+                let rest = std::iter::from_fn(|| listener.next_buffered());
+                if std::iter::once(heard).chain(rest).filter(|heard| heard.process_id() != own).count() > 0 {
+                    refresh(db, &mut listener, &shared).await?;
+                }
             }
             _ = poll.tick() => refresh(db, &mut listener, &shared).await?,
         }
@@ -75,10 +77,11 @@ async fn refresh(db: &Postgres, listener: &mut PgListener, shared: &Arc<Shared>)
     Ok(())
 }
 
-/// A connection of its own, which need not wait for the disk when it notifies.
-async fn listen(db: &Postgres) -> Result<PgListener, Failed> {
+/// A connection of its own, which need not wait for the disk when it notifies, and the server's id of it.
+async fn listen(db: &Postgres) -> Result<(PgListener, u32), Failed> {
     let options = db.connect_options().clone().options([("synchronous_commit", "off")]);
     let mut listener = db.listener(options).await?;
     db.within(listener.listen(CHANNEL)).await?;
-    Ok(listener)
+    let row = db.within(listener.fetch_one("SELECT pg_backend_pid()")).await?;
+    Ok((listener, row.try_get::<i32, _>(0)?.unsigned_abs()))
 }

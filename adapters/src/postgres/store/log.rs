@@ -49,6 +49,9 @@ impl EventLog for PostgresStore {
         let readable =
             retention::readable(&self.shared.earliest.borrow(), &self.shared.heads.borrow(), partition, after)?;
         let Some(head) = readable else { return Ok(Vec::new()) };
+        if let Some(events) = self.shared.window().read(partition, after, limit) {
+            return Ok(events);
+        }
         let query = sqlx::query_as::<_, EventRow>(READ)
             .bind(i32::from(partition))
             .bind(after.cast_signed())
@@ -56,7 +59,10 @@ impl EventLog for PostgresStore {
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = self.db.within(query.fetch_all(self.db.pool())).await.map_err(unavailable)?;
         let events = rows.into_iter().map(|row| read_event(&self.shared.placement, row));
-        events.collect::<Result<_, _>>().map_err(unavailable)
+        let events = events.collect::<Result<Vec<_>, _>>().map_err(unavailable)?;
+        // Whoever reads behind the head has others behind her, who will ask for the same.
+        self.shared.keep(&events);
+        Ok(events)
     }
 }
 

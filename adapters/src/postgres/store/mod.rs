@@ -4,6 +4,7 @@ mod checkpoints;
 mod decide;
 mod follow;
 mod log;
+mod recent;
 mod retention;
 mod rows;
 mod statements;
@@ -11,7 +12,7 @@ mod transaction;
 mod writer;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -27,12 +28,16 @@ use sluice_schema::{
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::recent::RecentLog;
 use self::{
     rows::{EventRow, read_event},
     writer::Writer,
 };
 use super::{OpenError, Postgres};
-use crate::placement::{Drawn, Placement};
+use crate::{
+    placement::{Drawn, Placement},
+    window::Window,
+};
 
 /// How a store is set up.
 #[derive(Debug, Clone, Default)]
@@ -55,11 +60,28 @@ struct Shared {
     placement: Placement,
     heads: watch::Sender<ReadVector>,
     earliest: watch::Sender<ReadVector>,
+    /// What was written here or read last: the relay and the workers follow the head.
+    window: Mutex<Window>,
     /// This node has committed something that others want to hear of.
     committed: Notify,
 }
 
+/// Bounds of each partition's part of the window.
+const WINDOW_EVENTS: usize = 1024;
+const WINDOW_BYTES: usize = 4 << 20;
+
 impl Shared {
+    fn window(&self) -> MutexGuard<'_, Window> {
+        // A window is whole between two pushes, whoever panicked.
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Events of committed transactions, in order.
+    fn keep<'e>(&self, events: impl IntoIterator<Item = &'e Arc<RecordedEvent>>) {
+        let mut window = self.window();
+        events.into_iter().for_each(|event| window.offer(event));
+    }
+
     /// Heads only move on: what is told here was read or written in committed transactions, in whatever order.
     fn advance(&self, heads: &ReadVector) {
         self.heads.send_if_modified(|current| {
@@ -81,13 +103,17 @@ impl PostgresStore {
         let shared = Arc::new(Shared {
             earliest: watch::Sender::new(ReadVector::start(placement.partitions)),
             heads: watch::Sender::new(heads),
+            window: Mutex::new(Window::new(placement.partitions, WINDOW_EVENTS, WINDOW_BYTES)),
             placement,
             committed: Notify::new(),
         });
         let mut tasks = vec![spawn(follow::run(db.clone(), Arc::downgrade(&shared)))];
         if let Some(retention) = options.retention {
-            retention::apply(db, &shared, retention, Timestamp::now()).await.map_err(|why| db.failed(why))?;
-            tasks.push(spawn(retention::run(db.clone(), Arc::downgrade(&shared), retention)));
+            let now = Timestamp::now();
+            retention::apply(db, &shared.heads, &shared.earliest, retention, now)
+                .await
+                .map_err(|why| db.failed(why))?;
+            tasks.push(spawn(retention::run(db.clone(), shared.heads.clone(), shared.earliest.clone(), retention)));
         }
         let writer = Writer::start(db.clone(), shared.clone());
         Ok(Self { db: db.clone(), shared, writer, tasks: RwLock::new(tasks) })
@@ -122,7 +148,8 @@ impl PostgresStore {
     /// Makes events unreadable as a log that were published more than `retention` before `now`, and stops nothing else.
     /// The store does so by itself from time to time, where its options name a retention.
     pub async fn apply_retention(&self, retention: Duration, now: Timestamp) -> Result<(), StoreUnavailable> {
-        retention::apply(&self.db, &self.shared, retention, now).await.map_err(unavailable)
+        let Shared { heads, earliest, .. } = &*self.shared;
+        retention::apply(&self.db, heads, earliest, retention, now).await.map_err(unavailable)
     }
 
     fn read_events(&self, rows: Vec<EventRow>) -> Result<Vec<Arc<RecordedEvent>>, StoreUnavailable> {

@@ -1,12 +1,12 @@
 //! How long the log can be read back. Events stay in their table, for they are the aggregates' truth; past the retention they
 //! are only not read as a log any more.
 
-use std::{sync::Weak, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use sluice_schema::position::{Partition, Seq};
+use sluice_schema::position::{Partition, ReadVector, Seq};
+use tokio::sync::watch;
 
-use super::Shared;
 use crate::{
     postgres::{Postgres, error::Failed},
     retention::{last_before, oldest},
@@ -16,18 +16,24 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Moves the readable beginning of each partition up to the first event that is younger than `retention` at `now`.
-pub(super) async fn apply(db: &Postgres, shared: &Shared, retention: Duration, now: Timestamp) -> Result<(), Failed> {
+pub(super) async fn apply(
+    db: &Postgres,
+    heads: &watch::Sender<ReadVector>,
+    earliest: &watch::Sender<ReadVector>,
+    retention: Duration,
+    now: Timestamp,
+) -> Result<(), Failed> {
     let oldest = oldest(retention, now);
-    let heads = shared.heads.borrow().clone();
-    let mut earliest = shared.earliest.borrow().clone();
+    let heads = heads.borrow().clone();
+    let mut passed = earliest.borrow().clone();
     for (partition, head) in heads.partitions() {
-        let low = earliest.get(partition);
-        let passed = last_before(low, head, oldest, |seq| published_at(db, partition, seq)).await?;
-        earliest.advance(partition, passed);
+        let low = passed.get(partition);
+        let last = last_before(low, head, oldest, |seq| published_at(db, partition, seq)).await?;
+        passed.advance(partition, last);
     }
-    shared.earliest.send_if_modified(|current| {
-        let moved = !current.covers(&earliest);
-        earliest.partitions().for_each(|(partition, seq)| current.advance(partition, seq));
+    earliest.send_if_modified(|current| {
+        let moved = !current.covers(&passed);
+        passed.partitions().for_each(|(partition, seq)| current.advance(partition, seq));
         moved
     });
     Ok(())
@@ -41,11 +47,15 @@ async fn published_at(db: &Postgres, partition: Partition, seq: Seq) -> Result<i
 }
 
 /// Looks again and again until the store is dropped.
-pub(super) async fn run(db: Postgres, shared: Weak<Shared>, retention: Duration) {
+pub(super) async fn run(
+    db: Postgres,
+    heads: watch::Sender<ReadVector>,
+    earliest: watch::Sender<ReadVector>,
+    retention: Duration,
+) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some(shared) = Weak::upgrade(&shared) else { return };
-        if let Err(why) = apply(&db, &shared, retention, Timestamp::now()).await {
+        if let Err(why) = apply(&db, &heads, &earliest, retention, Timestamp::now()).await {
             tracing::warn!(%why, "retention can't be applied; older events stay readable until it can");
         }
     }

@@ -1,10 +1,13 @@
 //! One group of appends as one transaction, under a deadline.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sluice_domain::store::Append;
-use sluice_schema::position::{Partition, ReadVector};
+use sluice_schema::{
+    event::RecordedEvent,
+    position::{Partition, ReadVector},
+};
 use sqlx::{PgConnection, postgres::PgDatabaseError};
 use tokio::time::timeout;
 
@@ -30,8 +33,8 @@ pub(super) enum Fault {
 pub(super) struct Written {
     pub(super) answers: Vec<Answer>,
     pub(super) heads: ReadVector,
-    /// Whether anything was written at all.
-    pub(super) moved: bool,
+    /// What was written, if anything was.
+    pub(super) events: Vec<Arc<RecordedEvent>>,
 }
 
 /// After an error the connection may be used only where it is [`Fault::Refused`].
@@ -62,11 +65,11 @@ async fn prepare(db: &mut PgConnection, placement: &Placement, appends: &[&Appen
     let mut decisions = Decisions::new(placement, locked, heads);
     let now = Timestamp::now().as_millisecond();
     let answers = appends.iter().zip(found).map(|(append, found)| decisions.decide(append, found, now)).collect();
-    let moved = !decisions.writes.heads.is_empty();
-    if moved {
+    if !decisions.writes.heads.is_empty() {
         statements::write(db, &decisions.writes).await?;
     }
-    Ok(Written { answers, heads: decisions.vector().clone(), moved })
+    let events = decisions.writes.events.iter().map(|written| written.event.clone()).collect();
+    Ok(Written { answers, heads: decisions.vector().clone(), events })
 }
 
 fn partitions(placement: &Placement, appends: &[&Append]) -> BTreeSet<Partition> {

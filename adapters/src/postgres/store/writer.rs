@@ -221,8 +221,10 @@ impl Task {
             self.connection = Some(connection);
         }
         let written = result?;
+        // The events first: no head is to send a reader to the database for what is here.
+        self.shared.keep(&written.events);
         self.shared.advance(&written.heads);
-        if written.moved {
+        if !written.events.is_empty() {
             self.shared.committed.notify_one();
         }
         Ok(written)

@@ -7,6 +7,7 @@ use sluice_schema::{access::Mask, error::Code, position::ReadVector};
 
 use super::bench::*;
 use crate::{
+    access::Question,
     audit::Action,
     engine::{Handle, Start},
     opened::OpenedEvent,
@@ -95,7 +96,9 @@ async fn those_who_see_the_same_share_the_bytes_and_the_bytes_are_those_of_a_fre
     let opened = OpenedEvent::open(bench.parts.keys.as_ref(), &recorded).await.expect("opens").expect("is known");
     for (name, probe) in [("member", &one), ("member", &two), ("nurse", &nurse)] {
         let member = "m-1".parse().expect("a member");
-        let (mask, _) = bench.parts.access.decide_one(&viewer(name), Some(&member)).await.expect("decides");
+        let viewer = viewer(name);
+        let question = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
+        let (mask, _) = bench.parts.access.decide_one(question).await.expect("decides");
         let seen = Seen::by(&opened, mask).expect("may be seen");
         let vector = ReadVector(vec![0, 0, position.seq, 0]);
         let fresh = JsonProjection.renderer().render(&seen, &bench.engine.cursor(vector).to_string()).await;

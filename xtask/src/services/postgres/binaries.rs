@@ -12,7 +12,7 @@ const LEAST_VERSION: u32 = 14;
 const PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "createdb"];
 
 /// A directory with the server's programs, of a version that will do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Binaries(PathBuf);
 
 impl Binaries {

@@ -1,0 +1,123 @@
+//! What of a viewer's mask an answer depends on: only that has to be asked about.
+
+use std::collections::BTreeSet;
+
+use super::{Label, Mask, MessageTable};
+
+impl Mask {
+    /// Sees everything that anybody may see.
+    pub const EVERYTHING: Self =
+        Self { visibilities: super::Visibilities::EVENT, sensitivities: super::Sensitivities::ALL };
+
+    /// What is in either.
+    pub const fn with(self, other: Self) -> Self {
+        Self {
+            visibilities: self.visibilities.with(other.visibilities),
+            sensitivities: self.sensitivities.with(other.sensitivities),
+        }
+    }
+
+    /// What is in both. A mask and the same mask within a demand see alike whatever the demand was made for.
+    pub const fn within(self, demand: Self) -> Self {
+        Self {
+            visibilities: self.visibilities.within(demand.visibilities),
+            sensitivities: self.sensitivities.within(demand.sensitivities),
+        }
+    }
+
+    const fn with_label(self, label: Label) -> Self {
+        self.with(Self { visibilities: label.visibilities, sensitivities: label.sensitivities })
+    }
+}
+
+impl MessageTable {
+    /// The part of a mask on which it depends what is seen of this message when the fields of these names are selected,
+    /// in lowerCamelCase and at any depth. Names that it does not have count for nothing.
+    pub fn demand(&'static self, selected: &BTreeSet<&str>) -> Mask {
+        let mut demand = Demand { selected: Some(selected), mask: Mask::NOTHING.with_label(self.label), above: vec![] };
+        demand.add(self);
+        demand.mask
+    }
+}
+
+struct Demand<'s> {
+    /// None: every field.
+    selected: Option<&'s BTreeSet<&'s str>>,
+    mask: Mask,
+    /// The messages that this one is a part of: one may hold others of its kind.
+    above: Vec<&'static str>,
+}
+
+impl Demand<'_> {
+    fn add(&mut self, table: &'static MessageTable) {
+        if self.above.contains(&table.name) {
+            return;
+        }
+        self.above.push(table.name);
+        for field in table.fields {
+            if self.selected.is_some_and(|selected| !selected.contains(field.json_name)) {
+                continue;
+            }
+            self.mask = self.mask.with_label(field.label);
+            if let Some(target) = field.paths_into {
+                // Which paths stay in the list depends on all that they can lead to.
+                let selected = self.selected.take();
+                self.add(target);
+                self.selected = selected;
+            }
+            if let Some(part) = field.message {
+                self.add(part);
+            }
+        }
+        self.above.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access::{Sensitivities, Visibilities, table},
+        proto::privacy::{Sensitivity, Visibility},
+    };
+
+    fn demand(message: &str, selected: &[&str]) -> Mask {
+        let table = table(&format!("sluice.eligibility.v1.{message}")).expect("is annotated");
+        table.demand(&selected.iter().copied().collect())
+    }
+
+    #[test]
+    fn classes_that_nothing_selected_bears_are_not_asked_about() {
+        let plain = demand("EligibilityCheck", &["coverage", "active", "benefits", "code"]);
+        assert_eq!(plain, Mask { visibilities: Visibilities::EVENT, sensitivities: Sensitivities::NORMAL });
+        let behavioral = Sensitivities::of(Sensitivity::BehavioralHealth);
+        let selected = demand("EligibilityCheck", &["coverage", "behavioralHealthBenefits"]);
+        assert_eq!(selected.sensitivities, behavioral);
+        // Nobody gets at a part whose whole is not selected.
+        assert_eq!(demand("EligibilityCheck", &["behavioralHealthBenefits"]).sensitivities, Sensitivities::NORMAL);
+    }
+
+    #[test]
+    fn a_list_of_changed_paths_depends_on_all_that_the_paths_lead_to() {
+        let all = demand("EligibilityCheckChanged", &["changed"]);
+        for class in
+            [Sensitivity::BehavioralHealth, Sensitivity::SubstanceUse, Sensitivity::Reproductive, Sensitivity::Hiv]
+        {
+            assert_eq!(all.sensitivities.with(Sensitivities::of(class)), all.sensitivities, "{class:?}");
+        }
+        let without = demand("EligibilityCheckChanged", &["after", "state"]);
+        assert_eq!(without.sensitivities, Sensitivities::NORMAL);
+    }
+
+    #[test]
+    fn a_mask_within_a_demand_sees_what_the_demand_was_made_for_and_nothing_new() {
+        let staff = Mask {
+            visibilities: Visibilities::of(Visibility::Staff),
+            sensitivities: Sensitivities::of(Sensitivity::Hiv),
+        };
+        assert_eq!(staff.within(Mask::EVERYTHING), staff);
+        assert_eq!(staff.within(Mask::NOTHING), Mask::NOTHING);
+        let plain = demand("EligibilityCheck", &["coverage"]);
+        assert_eq!(staff.within(plain), Mask { sensitivities: Sensitivities::NORMAL, ..staff });
+    }
+}
