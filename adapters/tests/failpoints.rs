@@ -145,8 +145,12 @@ async fn nothing_is_told_before_the_commit() {
 }
 
 fn record() -> AuditRecord {
-    let recipient =
-        Recipient { user: "u-1".parse().unwrap(), purpose: PurposeOfUse::Treatment, transport: "sse".into() };
+    let recipient = Recipient {
+        user: "u-1".parse().unwrap(),
+        purpose: PurposeOfUse::Treatment,
+        transport: "sse".into(),
+        revision: None,
+    };
     AuditRecord {
         at: Timestamp::now(),
         tenant: "acme".parse().unwrap(),

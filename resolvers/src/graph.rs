@@ -160,8 +160,8 @@ impl Graph {
 
     async fn authorize(&self, scope: &Scope, member: Option<&MemberId>, what: &str) -> Result<(), ClientError> {
         let question = Question { viewer: &scope.viewer, member, demand: sight_of_check() };
-        let (mask, _) = self.services.access.decide_one(question).await.map_err(undecided)?;
-        if sees_check(mask) { Ok(()) } else { Err(scope.deny(what)) }
+        let decided = self.services.access.decide_for(&[question]).await.map_err(undecided)?;
+        if decided.iter().all(|decided| sees_check(decided.mask)) { Ok(()) } else { Err(scope.deny(what)) }
     }
 }
 

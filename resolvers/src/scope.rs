@@ -139,6 +139,7 @@ impl Scope {
             user: self.viewer.user.clone(),
             purpose: self.viewer.purpose,
             transport: self.transport.to_owned(),
+            revision: None,
         };
         let mut written = self.written();
         let denied = std::mem::take(&mut written.denied).into_iter();

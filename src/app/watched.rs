@@ -1,7 +1,7 @@
 //! Parts that tell how they are: what fails is named by `/readyz` until it works again.
 
 use std::sync::{
-    Arc,
+    Arc, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sluice_subscriptions::{
     audit::{AuditRecord, AuditTrail, AuditUnavailable, Verified},
     relationships::{
-        Check, Checked, Consistency, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Update,
+        Check, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Update,
     },
 };
 
@@ -85,6 +85,10 @@ impl Relationships for Watched<dyn Relationships> {
 
     async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
         self.part.read(resource).await
+    }
+
+    fn follow(&self, heed: Weak<dyn Heed>) {
+        self.part.follow(heed);
     }
 }
 

@@ -89,7 +89,13 @@ fn relationships(config: &Config) -> Result<(), Fault> {
     )?;
     must(!spicedb.preshared_key.0.is_empty(), "spicedb.preshared_key", "it must be one of SpiceDB's preshared keys")?;
     must(spicedb.deadline_ms > 0, "spicedb.deadline_ms", "it must be at least 1")?;
-    must(spicedb.max_in_flight > 0, "spicedb.max_in_flight", "it must be at least 1")
+    must(spicedb.max_in_flight > 0, "spicedb.max_in_flight", "it must be at least 1")?;
+    let bound = spicedb.max_staleness_ms;
+    must(
+        bound == 0 || (500..=60_000).contains(&bound),
+        "spicedb.max_staleness_ms",
+        "it must be 0, or 500 to 60000: four canaries are written within it",
+    )
 }
 
 pub(super) fn must(holds: bool, key: &'static str, what: &'static str) -> Result<(), Fault> {

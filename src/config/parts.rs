@@ -105,6 +105,8 @@ pub struct SpiceDb {
     pub deadline_ms: u64,
     /// How many requests are under way at once; what is asked meanwhile is gathered into the next.
     pub max_in_flight: usize,
+    /// How late a change of relationships may be heeded where decisions are kept; 0: each is asked for.
+    pub max_staleness_ms: u64,
     /// Whether a start may write the authorization schema where it is absent or older.
     pub write_schema: bool,
 }
@@ -117,6 +119,7 @@ impl Default for SpiceDb {
             ca_file: None,
             deadline_ms: 1_000,
             max_in_flight: 2,
+            max_staleness_ms: 2_000,
             write_schema: true,
         }
     }

@@ -149,6 +149,6 @@ impl Answers {
             }
             None => Ok(false),
         });
-        Ok(Checked { allowed: allowed.collect::<Result<_, _>>()?, revision: self.revision.clone() })
+        Ok(Checked { allowed: allowed.collect::<Result<_, _>>()?, revision: self.revision.clone(), until: None })
     }
 }

@@ -4,6 +4,7 @@ use std::{error::Error, fs, path::Path, time::Duration};
 
 use spicedb_grpc_tonic::v1::{
     permissions_service_client::PermissionsServiceClient, schema_service_client::SchemaServiceClient,
+    watch_service_client::WatchServiceClient,
 };
 use tonic::{
     Request, Status,
@@ -74,6 +75,10 @@ impl Client {
 
     pub(super) fn schema(&self) -> SchemaServiceClient<Authorized> {
         SchemaServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn watch(&self) -> WatchServiceClient<Authorized> {
+        WatchServiceClient::new(self.channel.clone())
     }
 
     /// A request that the server gives up at the deadline too.

@@ -1,4 +1,4 @@
-//! Relationships in SpiceDB: checks joined into bulk checks, fully consistent, none cached here.
+//! Relationships in SpiceDB: checks joined into bulk checks, fully consistent; changes followed by Watch.
 //!
 //! The schema that callers are held to is ours, read by the embedded evaluator's parser; [`SpiceDb::ensure_schema`] makes
 //! the server's the same.
@@ -14,19 +14,27 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod version;
+mod watch;
 mod wire;
 
+use std::{
+    sync::{Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sluice_subscriptions::relationships::{
-    Check, Checked, Consistency, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Schema, Update,
-    validate,
+    Check, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Schema,
+    Update, validate,
 };
 use spicedb_grpc_tonic::v1::{
     ReadRelationshipsRequest, ReadSchemaRequest, WriteRelationshipsRequest, consistency::Requirement,
 };
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 
-use self::{checker::Checker, client::Client};
+use self::{checker::Checker, client::Client, watch::Watcher};
 pub use self::{error::OpenError, options::SpiceDbOptions, schema::SchemaState, version::Version};
 
 /// SpiceDB's default for `--write-relationships-max-updates-per-call`.
@@ -41,7 +49,12 @@ pub struct SpiceDb {
     checker: Checker,
     schema: Schema,
     schema_text: String,
+    max_staleness: Duration,
+    followed: Mutex<Vec<Followed>>,
 }
+
+/// One who keeps answers, and the task that tells her of changes.
+type Followed = (Weak<dyn Heed>, AbortOnDropHandle<()>);
 
 impl SpiceDb {
     /// Connects and asks one question, so that a wrong address or key is known at once. `schema` is what
@@ -55,9 +68,27 @@ impl SpiceDb {
         }
         let (parsed, client) = (Schema::parse(schema)?, Client::new(options)?);
         let checker = Checker::start(client.clone(), options.max_in_flight);
-        let opened = Self { client, checker, schema: parsed, schema_text: schema.to_owned() };
+        let opened = Self {
+            client,
+            checker,
+            schema: parsed,
+            schema_text: schema.to_owned(),
+            max_staleness: options.max_staleness,
+            followed: Mutex::default(),
+        };
         opened.read_schema().await?;
         Ok(opened)
+    }
+
+    /// Before a write is answered those who keep answers have given up what it touches. Whether one that failed has happened
+    /// after all is not known.
+    fn tell(&self, updates: &[Update]) {
+        let of = |update: &Update| match update {
+            Update::Touch(relationship) | Update::Delete(relationship) => self.schema.touched_by(relationship),
+        };
+        let touched: Vec<_> = updates.iter().map(of).collect();
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.iter().filter_map(|(heed, _)| heed.upgrade()).for_each(|heed| heed.touched(&touched));
     }
 
     /// The last revision.
@@ -88,10 +119,13 @@ impl Relationships for SpiceDb {
     async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
         checks.iter().try_for_each(|check| validate::check(&self.schema, check))?;
         if checks.is_empty() {
-            return Ok(Checked { revision: self.head().await?, allowed: Vec::new() });
+            return Ok(Checked { revision: self.head().await?, allowed: Vec::new(), until: None });
         }
+        // Nobody tells when the relationships behind an answer expire.
+        let until = Timestamp::now() + self.max_staleness / 2;
         let checked = tokio::time::timeout(self.client.deadline, self.checker.check(consistency.into(), checks)).await;
-        checked.unwrap_or_else(|_| Err(refusal::call(&Status::deadline_exceeded(""))))
+        let checked = checked.unwrap_or_else(|_| Err(refusal::call(&Status::deadline_exceeded(""))))?;
+        Ok(Checked { until: Some(until), ..checked })
     }
 
     /// At most 1000 updates.
@@ -106,11 +140,15 @@ impl Relationships for SpiceDb {
                 updates.len()
             )));
         }
-        let updates = updates.iter().map(wire::update).collect();
-        let request = WriteRelationshipsRequest { updates, ..WriteRelationshipsRequest::default() };
+        let request = WriteRelationshipsRequest {
+            updates: updates.iter().map(wire::update).collect(),
+            ..WriteRelationshipsRequest::default()
+        };
         let call =
             || async { self.client.permissions().write_relationships(self.client.request(request.clone())).await };
-        let written = self.client.call(call).await.map_err(|status| refusal::call(&status))?;
+        let written = self.client.call(call).await;
+        self.tell(&updates);
+        let written = written.map_err(|status| refusal::call(&status))?;
         told(wire::revision(written.into_inner().written_at))
     }
 
@@ -118,6 +156,16 @@ impl Relationships for SpiceDb {
         validate::object(&self.schema, resource)?;
         let read = self.client.call(|| self.read_all(resource)).await;
         read.map_err(|status| refusal::call(&status))
+    }
+
+    /// Must be called within a tokio runtime.
+    fn follow(&self, heed: Weak<dyn Heed>) {
+        if self.max_staleness.is_zero() {
+            return;
+        }
+        let watcher = Watcher::new(self.client.clone(), self.schema.clone(), heed.clone(), self.max_staleness);
+        let task = AbortOnDropHandle::new(tokio::spawn(watcher.run()));
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).push((heed, task));
     }
 }
 

@@ -14,16 +14,19 @@ pub struct SpiceDbOptions {
     pub deadline: Duration,
     /// How many bulk checks may be under way at the same time. What comes meanwhile goes together with the next one.
     pub max_in_flight: usize,
+    /// How late a change may be heeded by whoever keeps answers; zero: no answer is to be kept.
+    pub max_staleness: Duration,
 }
 
 impl fmt::Debug for SpiceDbOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { endpoint, preshared_key: _, ca_file, deadline, max_in_flight } = self;
+        let Self { endpoint, preshared_key: _, ca_file, deadline, max_in_flight, max_staleness } = self;
         f.debug_struct("SpiceDbOptions")
             .field("endpoint", endpoint)
             .field("ca_file", ca_file)
             .field("deadline", deadline)
             .field("max_in_flight", max_in_flight)
+            .field("max_staleness", max_staleness)
             .finish_non_exhaustive()
     }
 }

@@ -53,8 +53,8 @@ impl Loader<Asked> for Masks {
             .iter()
             .map(|(member, demand)| Question { viewer: &self.viewer, member: member.as_ref(), demand: *demand })
             .collect();
-        let decisions = self.access.decide(&questions).await.map_err(undecided)?;
-        let masks = decisions.masks.iter().map(|mask| (*mask, decisions.revision.clone()));
+        let decided = self.access.decide_for(&questions).await.map_err(undecided)?;
+        let masks: Vec<_> = decided.into_iter().map(|decided| (decided.mask, decided.revision)).collect();
         Ok(asked.into_iter().zip(masks).collect())
     }
 }

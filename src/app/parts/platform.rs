@@ -89,6 +89,7 @@ pub(crate) fn spicedb_options(config: &Config) -> SpiceDbOptions {
         ca_file: spicedb.ca_file.clone(),
         deadline: Duration::from_millis(spicedb.deadline_ms),
         max_in_flight: spicedb.max_in_flight,
+        max_staleness: Duration::from_millis(spicedb.max_staleness_ms),
     }
 }
 

@@ -1,14 +1,25 @@
-//! What may this viewer see of this member, now? Nothing is cached: each call asks.
+//! What may this viewer see of this member, now?
 
-use std::{sync::Arc, time::Duration};
+mod cache;
 
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use jiff::Timestamp;
 use sluice_schema::{
     access::{Mask, permissions_for},
     ids::MemberId,
     viewer::Viewer,
 };
 
+use self::cache::{Cache, Kept};
 use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError};
+
+/// What decisions are about, and whose they are, by the names of the authorization schema.
+const RESOURCE: &str = "member";
+const SUBJECT: &str = "user";
 
 /// A member id that no tenant can have (member ids have no `=`): asked about in place of what does not exist, so that a look in
 /// vain costs as many checks as one at what is not yours.
@@ -29,63 +40,128 @@ pub struct Question<'a> {
     pub demand: Mask,
 }
 
-/// The answers, in the order of the questions, all at one revision.
-#[derive(Debug, Clone)]
-pub struct Decisions {
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// Within the question's demand.
+    pub mask: Mask,
+    /// Whether the viewer has the permission that was asked about beside the mask; no where none was.
+    pub may: bool,
+    /// The revision of the relationships that it was decided at.
     pub revision: Arc<str>,
-    pub masks: Vec<Mask>,
+}
+
+impl Decided {
+    fn within(&self, demand: Mask) -> Self {
+        Self { mask: self.mask.within(demand), ..self.clone() }
+    }
 }
 
 /// Decides. Anything but a clear yes is no.
 pub struct Access {
     relationships: Arc<dyn Relationships>,
     deadline: Duration,
+    cache: Arc<Cache>,
 }
 
 impl Access {
     pub fn new(relationships: Arc<dyn Relationships>, deadline: Duration) -> Self {
-        Self { relationships, deadline }
+        let cache = Arc::new(Cache::new());
+        let heed: Weak<Cache> = Arc::downgrade(&cache);
+        relationships.follow(heed);
+        Self { relationships, deadline, cache }
     }
 
-    /// The mask of each viewer for each member, by everything that was written before this call.
+    /// What each viewer may see of each member, in the order of the questions: as it was decided before, where every change
+    /// since is known, and else by everything that was written before this call.
     ///
     /// # Errors
     /// The relationships are away, slow or at fault: show nothing.
-    pub async fn decide(&self, questions: &[Question<'_>]) -> Result<Decisions, AccessUnavailable> {
-        let checks: Vec<_> = questions.iter().flat_map(checks).collect();
+    pub async fn decide(&self, questions: &[Question<'_>]) -> Result<Vec<Decided>, AccessUnavailable> {
+        let now = Timestamp::now();
+        let known = self.cache.is_known();
+        let kept = |question| if known { self.cache.get(question, None, now) } else { None };
+        let mut decided: Vec<_> = questions.iter().map(kept).collect();
+        let missing: Vec<_> = (0..questions.len()).filter(|index| decided[*index].is_none()).collect();
+        count(questions.len() - missing.len(), missing.len());
+        if !missing.is_empty() {
+            let asked: Vec<_> = missing.iter().map(|index| (questions[*index], None)).collect();
+            for (index, answer) in missing.into_iter().zip(self.ask(&asked).await?) {
+                decided[index] = Some(answer);
+            }
+        }
+        // Each is there by now.
+        Ok(decided.into_iter().flatten().collect())
+    }
+
+    /// What one who asks about a member may see. Only a yes is taken from what was decided before: what does not exist, or is
+    /// not hers, costs the same each time.
+    ///
+    /// # Errors
+    /// As [`Access::decide`].
+    pub async fn decide_for(&self, questions: &[Question<'_>]) -> Result<Vec<Decided>, AccessUnavailable> {
+        let now = Timestamp::now();
+        let known = self.cache.is_known();
+        let kept = |question| self.cache.get(question, None, now).filter(|kept| known && sees_something(kept));
+        if let Some(decided) = questions.iter().map(kept).collect::<Option<Vec<_>>>() {
+            count(questions.len(), 0);
+            return Ok(decided);
+        }
+        count(0, questions.len());
+        self.ask(&questions.iter().map(|question| (*question, None)).collect::<Vec<_>>()).await
+    }
+
+    /// Whether the viewer has a permission on a member, and what she may see of it. A member that does not exist costs as much
+    /// as one that is not hers.
+    ///
+    /// # Errors
+    /// As [`Access::decide`].
+    pub async fn may(&self, question: Question<'_>, permission: &'static str) -> Result<Decided, AccessUnavailable> {
+        if self.cache.is_known()
+            && let Some(kept) = self.cache.get(&question, Some(permission), Timestamp::now())
+            && kept.may
+            && sees_something(&kept)
+        {
+            count(1, 0);
+            return Ok(kept);
+        }
+        count(0, 1);
+        let decided = self.ask(&[(question, Some(permission))]).await?;
+        decided.into_iter().next().ok_or_else(|| AccessUnavailable("no answer".into()))
+    }
+
+    /// Asks, and keeps the answers for as long as they hold.
+    async fn ask(&self, questions: &[(Question<'_>, Option<&'static str>)]) -> Result<Vec<Decided>, AccessUnavailable> {
+        let asked = self.cache.asked();
+        let known = self.cache.is_known();
+        let wide: Vec<_> = questions.iter().map(|(question, act)| self.widened(known, *question, *act)).collect();
+        let checks: Vec<_> = wide.iter().flat_map(|(question, act)| checks(question, *act)).collect();
         let checked = self.check(&checks).await?;
         let mut allowed = checked.allowed.into_iter();
-        let masks = questions.iter().map(|question| mask(question, &mut allowed)).collect();
-        Ok(Decisions { revision: checked.revision.0, masks })
+        let mut decided = Vec::with_capacity(questions.len());
+        for ((question, _), (wide, act)) in questions.iter().zip(wide) {
+            let whole = decision(&wide, act, &mut allowed, &checked.revision.0);
+            decided.push(whole.within(question.demand));
+            if let (true, Some(member)) = (known, question.member) {
+                let kept = Kept { decided: whole, asked: wide.demand, act, until: checked.until };
+                self.cache.keep(asked, question.viewer, member, kept);
+            }
+        }
+        Ok(decided)
     }
 
-    /// The mask of one viewer for one member, and the revision that it is of.
-    ///
-    /// # Errors
-    /// As [`Access::decide`].
-    pub async fn decide_one(&self, question: Question<'_>) -> Result<(Mask, Arc<str>), AccessUnavailable> {
-        let Decisions { revision, masks } = self.decide(&[question]).await?;
-        Ok((masks.first().copied().unwrap_or(Mask::NOTHING), revision))
-    }
-
-    /// Whether the viewer has one permission on a member, and the viewer's mask for that member: one question, at one
-    /// revision. `None` for a member that does not exist, which costs as much.
-    ///
-    /// # Errors
-    /// As [`Access::decide`].
-    pub async fn may(
+    /// The question, and what was asked about the same before.
+    fn widened<'q>(
         &self,
-        question: Question<'_>,
-        permission: &str,
-    ) -> Result<(bool, Mask, Arc<str>), AccessUnavailable> {
-        let Question { viewer, member, .. } = question;
-        let check =
-            Check { resource: resource(viewer, member), permission: permission.into(), subject: subject(viewer) };
-        let checks: Vec<_> = std::iter::once(check).chain(checks(&question)).collect();
-        let checked = self.check(&checks).await?;
-        let mut allowed = checked.allowed.into_iter();
-        let may = allowed.next().unwrap_or(false) && member.is_some();
-        Ok((may, mask(&question, &mut allowed), checked.revision.0))
+        known: bool,
+        question: Question<'q>,
+        act: Option<&'static str>,
+    ) -> (Question<'q>, Option<&'static str>) {
+        if !known {
+            return (question, act);
+        }
+        let (demand, before) = self.cache.asked_before(&question);
+        (Question { demand: question.demand.with(demand), ..question }, act.or(before))
     }
 
     async fn check(&self, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
@@ -100,105 +176,53 @@ impl Access {
     }
 }
 
+fn sees_something(decided: &Decided) -> bool {
+    !decided.mask.visibilities.is_empty()
+}
+
+fn count(kept: usize, asked: usize) {
+    metrics::counter!("sluice_access_decisions_total", "from" => "kept").increment(kept as u64);
+    metrics::counter!("sluice_access_decisions_total", "from" => "asked").increment(asked as u64);
+}
+
 fn unavailable(error: RelationshipsError) -> AccessUnavailable {
     AccessUnavailable(error.to_string())
 }
 
-fn checks<'q>(question: &'q Question<'_>) -> impl Iterator<Item = Check> + use<'q> {
+fn checks<'q>(question: &'q Question<'_>, act: Option<&'static str>) -> impl Iterator<Item = Check> + use<'q> {
     let resource = resource(question.viewer, question.member);
     let subject = subject(question.viewer);
-    permissions_for(question.viewer.purpose, question.demand).map(move |permission| Check {
+    let seen = permissions_for(question.viewer.purpose, question.demand).map(|permission| permission.name);
+    act.into_iter().chain(seen).map(move |permission| Check {
         resource: resource.clone(),
-        permission: permission.name.into(),
+        permission: permission.into(),
         subject: subject.clone(),
     })
 }
 
 fn resource(viewer: &Viewer, member: Option<&MemberId>) -> ObjectRef {
-    ObjectRef::new("member", &viewer.tenant, member.map_or(NOBODY, MemberId::as_str))
+    ObjectRef::new(RESOURCE, &viewer.tenant, member.map_or(NOBODY, MemberId::as_str))
 }
 
 fn subject(viewer: &Viewer) -> ObjectRef {
-    ObjectRef::new("user", &viewer.tenant, viewer.user.as_str())
+    ObjectRef::new(SUBJECT, &viewer.tenant, viewer.user.as_str())
 }
 
-fn mask(question: &Question<'_>, allowed: &mut impl Iterator<Item = bool>) -> Mask {
+/// The decision, from the answers to [`checks`] of the same.
+fn decision(
+    question: &Question<'_>,
+    act: Option<&'static str>,
+    allowed: &mut impl Iterator<Item = bool>,
+    revision: &Arc<str>,
+) -> Decided {
+    let may = act.is_some() && allowed.next().unwrap_or(false);
     let asked = permissions_for(question.viewer.purpose, question.demand);
     let granted = asked.zip(allowed).filter(|(_, allowed)| *allowed);
     let mask = granted.fold(Mask::NOTHING, |mask, (permission, _)| mask.with(permission.opens()));
-    if question.member.is_some() { mask } else { Mask::NOTHING }
+    let exists = question.member.is_some();
+    Decided { mask: if exists { mask } else { Mask::NOTHING }, may: may && exists, revision: revision.clone() }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use async_trait::async_trait;
-    use jiff::Timestamp;
-    use sluice_schema::{
-        access::{REQUEST_ELIGIBILITY_CHECK, Sensitivities, Visibilities},
-        proto::privacy::{Sensitivity, Visibility},
-        viewer::PurposeOfUse,
-    };
-
-    use super::*;
-    use crate::relationships::{Relationship, Revision, Update};
-
-    /// Says yes to everything, and counts what it was asked.
-    #[derive(Default)]
-    struct YesMan(Mutex<Vec<usize>>);
-
-    #[async_trait]
-    impl Relationships for YesMan {
-        async fn check_many(&self, _: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
-            self.0.lock().unwrap().push(checks.len());
-            Ok(Checked { revision: Revision("1".into()), allowed: vec![true; checks.len()] })
-        }
-
-        async fn write(&self, _: Vec<Update>) -> Result<Revision, RelationshipsError> {
-            Err(RelationshipsError::Invalid("not asked for here".into()))
-        }
-
-        async fn read(&self, _: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
-            Ok(Vec::new())
-        }
-    }
-
-    #[tokio::test]
-    async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
-        let relationships = Arc::new(YesMan::default());
-        let access = Access::new(relationships.clone(), Duration::from_secs(1));
-        let member: MemberId = "m-1".parse().unwrap();
-        use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
-        for purpose in [PatientRequest, Treatment, Payment, Operations] {
-            let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-            let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX };
-            let there = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
-            let missing = Question { member: None, ..there };
-            let (mask, _) = access.decide_one(there).await.unwrap();
-            let (nothing, _) = access.decide_one(missing).await.unwrap();
-            assert!(mask != Mask::NOTHING && nothing == Mask::NOTHING, "{purpose:?}");
-            access.may(there, REQUEST_ELIGIBILITY_CHECK).await.unwrap();
-            access.may(missing, REQUEST_ELIGIBILITY_CHECK).await.unwrap();
-            let asked = std::mem::take(&mut *relationships.0.lock().unwrap());
-            assert_eq!((asked[0], asked[2]), (asked[1], asked[3]), "{purpose:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
-        let relationships = Arc::new(YesMan::default());
-        let access = Access::new(relationships.clone(), Duration::from_secs(1));
-        let member: MemberId = "m-1".parse().unwrap();
-        let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-        let viewer = Viewer { tenant, user, purpose: PurposeOfUse::Payment, expires: Timestamp::MAX };
-        let staff = Mask { visibilities: Visibilities::of(Visibility::Staff), ..Mask::NOTHING };
-        let hiv = Mask { sensitivities: Sensitivities::of(Sensitivity::Hiv), ..staff };
-        for (demand, checks) in [(staff, 1), (hiv, 2), (Mask::EVERYTHING, 6), (Mask::NOTHING, 0)] {
-            let question = Question { viewer: &viewer, member: Some(&member), demand };
-            let (mask, _) = access.decide_one(question).await.unwrap();
-            assert_eq!(mask, mask.within(demand), "what was not asked about stays closed");
-            assert_eq!(std::mem::take(&mut *relationships.0.lock().unwrap()), [checks]);
-        }
-    }
-}
+#[path = "tests.rs"]
+mod tests;

@@ -79,6 +79,9 @@ pub struct Recipient {
     pub user: UserId,
     pub purpose: PurposeOfUse,
     pub transport: String,
+    /// The revision of the relationships that it was decided at for her, where that is not the one in [`Seen`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -15,8 +15,8 @@ use sluice_schema::{
 
 use super::{Parts, subscription::Live};
 use crate::{
-    access::Question,
-    audit::{Action, AuditRecord, Seen as SeenBy},
+    access::{Decided, Question},
+    audit::{Action, AuditRecord, Recipient, Seen as SeenBy},
     opened::OpenedEvent,
     render::{Renderer, Seen},
 };
@@ -57,8 +57,10 @@ impl Renderers {
 struct Class {
     entry: usize,
     seen: Seen,
+    /// Of the first member's decision.
     revision: Arc<str>,
-    members: Vec<Arc<Live>>,
+    /// Each with the revision that it was decided at.
+    members: Vec<(Arc<Live>, Arc<str>)>,
 }
 
 /// Delivers a batch, in order, or nothing of it.
@@ -106,7 +108,7 @@ async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended) -> Result
         return Ok(Vec::new());
     }
     let decisions = parts.access.decide(&questions).await.map_err(|error| Held(error.to_string()))?;
-    Ok(group(entries, pairs, &decisions.masks, &decisions.revision))
+    Ok(group(entries, pairs, &decisions))
 }
 
 /// One event and one subscription that it concerns.
@@ -117,12 +119,14 @@ struct Pair<'l> {
     demand: Mask,
 }
 
-fn group(entries: &[Entry], pairs: Vec<Pair<'_>>, masks: &[Mask], revision: &Arc<str>) -> Vec<Class> {
+fn group(entries: &[Entry], pairs: Vec<Pair<'_>>, decisions: &[Decided]) -> Vec<Class> {
     let mut classes: BTreeMap<(usize, Mask, Arc<str>), Class> = BTreeMap::new();
     let mut seen_by: HashMap<(usize, Mask), Option<Seen>> = HashMap::new();
     for Pair { entry, live, question, demand } in pairs {
+        // As many as questions.
+        let decided = &decisions[question];
         // Only what the projection shows tells viewers apart.
-        let mask = masks.get(question).copied().unwrap_or(Mask::NOTHING).within(demand);
+        let mask = decided.mask.within(demand);
         let seen = seen_by.entry((entry, mask)).or_insert_with(|| Seen::by(&entries[entry].event, mask));
         let Some(seen) = seen else {
             metrics::counter!("sluice_deliveries_denied_total").increment(1);
@@ -131,10 +135,10 @@ fn group(entries: &[Entry], pairs: Vec<Pair<'_>>, masks: &[Mask], revision: &Arc
         let class = classes.entry((entry, mask, live.projection.key().clone())).or_insert_with(|| Class {
             entry,
             seen: seen.clone(),
-            revision: revision.clone(),
+            revision: decided.revision.clone(),
             members: Vec::new(),
         });
-        class.members.push(live.clone());
+        class.members.push((live.clone(), decided.revision.clone()));
     }
     classes.into_values().collect()
 }
@@ -142,7 +146,7 @@ fn group(entries: &[Entry], pairs: Vec<Pair<'_>>, masks: &[Mask], revision: &Arc
 async fn render(renderers: &mut Renderers, entries: &[Entry], classes: &[Class]) -> Vec<Option<Bytes>> {
     let mut rendered = Vec::with_capacity(classes.len());
     for class in classes {
-        let Some(first) = class.members.first() else {
+        let Some((first, _)) = class.members.first() else {
             rendered.push(None);
             continue;
         };
@@ -168,13 +172,19 @@ fn record(entry: &Entry, class: &Class) -> AuditRecord {
             event_type: event.recorded.header.r#type.clone(),
             cursor: entry.cursor.clone(),
             seen: SeenBy::new(class.seen.mask, &class.revision),
-            recipients: class.members.iter().map(|live| live.recipient()).collect(),
+            recipients: class.members.iter().map(|(live, revision)| recipient(class, live, revision)).collect(),
         },
     }
 }
 
+/// The class tells its revision once, for all who share it.
+fn recipient(class: &Class, live: &Live, revision: &Arc<str>) -> Recipient {
+    let differs = *revision != class.revision;
+    Recipient { revision: differs.then(|| revision.to_string()), ..live.recipient() }
+}
+
 fn hand_over(entry: &Entry, class: &Class, bytes: Option<Bytes>, ended: &mut Ended) {
-    for live in &class.members {
+    for (live, _) in &class.members {
         if ended.iter().any(|(other, ..)| other.id == live.id) {
             // It took no earlier event of this batch; a later one would leave a hole.
             continue;

@@ -1,13 +1,18 @@
-//! Relationships in process: exact, uncached, durable by a [`Journal`].
+//! Relationships in process: exact, durable by a [`Journal`].
 
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::{
+    sync::{Arc, RwLock, RwLockReadGuard, Weak},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Check, Checked, Consistency, Journal, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Tuples,
-    Update, evaluate,
+    Check, Checked, Consistency, Journal, ObjectRef, Relationship, Relationships, RelationshipsError, Revision,
+    Touched, Tuples, Update,
+    changes::{Heed, Heeding},
+    evaluate,
     schema::{Schema, SchemaError},
     validate,
 };
@@ -43,6 +48,7 @@ struct Shared {
     clock: Clock,
     state: RwLock<State>,
     writer: tokio::sync::Mutex<Writer>,
+    heeding: Heeding,
 }
 
 struct State {
@@ -61,7 +67,8 @@ impl Embedded {
         let schema = Schema::parse(schema)?;
         let state = load(&schema, &journal, clock()).await?;
         let writer = Writer { journal: Box::new(journal), uncertain: false };
-        let shared = Shared { schema, clock, state: RwLock::new(state), writer: writer.into() };
+        let heeding = Heeding::default();
+        let shared = Shared { schema, clock, state: RwLock::new(state), writer: writer.into(), heeding };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -82,8 +89,11 @@ impl Relationships for Embedded {
         let state = self.shared.state()?;
         state.has_seen(&consistency)?;
         let now = (self.shared.clock)();
-        let allowed = checks.iter().map(|check| evaluate::check(&self.shared.schema, &state.tuples, now, check));
-        Ok(Checked { allowed: allowed.collect::<Result<_, _>>()?, revision: state.revision() })
+        let answers = checks.iter().map(|check| evaluate::check(&self.shared.schema, &state.tuples, now, check));
+        let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        let allowed = answers.iter().map(|answer| answer.allowed).collect();
+        let until = answers.iter().filter_map(|answer| answer.until).min();
+        Ok(Checked { allowed, revision: state.revision(), until })
     }
 
     async fn write(&self, updates: Vec<Update>) -> Result<Revision, RelationshipsError> {
@@ -97,6 +107,16 @@ impl Relationships for Embedded {
     async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
         validate::object(&self.shared.schema, resource)?;
         Ok(self.shared.state()?.tuples.of(resource, (self.shared.clock)()))
+    }
+
+    /// All writes are made here, and told before any check sees them.
+    fn follow(&self, heed: Weak<dyn Heed>) {
+        /// A process that ran longer would only ask again.
+        const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        if let Some(heed) = heed.upgrade() {
+            heed.known_until(Some(Instant::now() + EVER));
+        }
+        self.shared.heeding.add(heed);
     }
 }
 
@@ -122,15 +142,23 @@ impl Shared {
     }
 
     fn replace(&self, stored: State) -> Result<(), RelationshipsError> {
-        *self.state.write().map_err(|_| broken("a write broke off"))? = stored;
+        let mut state = self.state.write().map_err(|_| broken("a write broke off"))?;
+        *state = stored;
+        self.heeding.tell(&[Touched::Everything]);
         Ok(())
     }
 
     fn apply(&self, revision: u64, updates: Vec<Update>) -> Result<(), RelationshipsError> {
         let now = (self.clock)();
+        let of = |update: &Update| match update {
+            Update::Touch(relationship) | Update::Delete(relationship) => self.schema.touched_by(relationship),
+        };
+        let touched: Vec<_> = updates.iter().map(of).collect();
         let mut state = self.state.write().map_err(|_| broken("a write broke off"))?;
         updates.into_iter().for_each(|update| state.tuples.apply(update, now));
         state.revision = revision;
+        // While nobody can check: what was answered before is given up before anything is answered after.
+        self.heeding.tell(&touched);
         Ok(())
     }
 }

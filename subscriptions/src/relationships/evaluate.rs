@@ -13,6 +13,13 @@ pub const MAX_DEPTH: u32 = 50;
 /// How many may be looked at for one check: far more than any sane set of relationships needs.
 const MAX_STEPS: u32 = 100_000;
 
+/// An answer, and the instant from which on it may be another although nothing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    pub allowed: bool,
+    pub until: Option<Timestamp>,
+}
+
 /// Whether the subject has the permission (or stands in the relation) on the resource, at an instant.
 ///
 /// # Errors
@@ -20,11 +27,12 @@ const MAX_STEPS: u32 = 100_000;
 /// `Invalid` for a name that the schema lacks or an id that can't be one. `Unavailable` where the relationships run
 /// in a circle, are nested deeper than [`MAX_DEPTH`] or are too many to follow, and the subject was not found before
 /// that showed: never a yes or no then.
-pub fn check(schema: &Schema, tuples: &Tuples, now: Timestamp, check: &Check) -> Result<bool, RelationshipsError> {
+pub fn check(schema: &Schema, tuples: &Tuples, now: Timestamp, check: &Check) -> Result<Answer, RelationshipsError> {
     validate::check(schema, check)?;
     let subject = SubjectRef { object: check.subject.clone(), relation: None };
-    let mut walk = Walk { schema, tuples, now, subject, steps: 0 };
-    walk.has(&check.resource, &check.permission, MAX_DEPTH)
+    let mut walk = Walk { schema, tuples, now, subject, steps: 0, until: None };
+    let allowed = walk.has(&check.resource, &check.permission, MAX_DEPTH)?;
+    Ok(Answer { allowed, until: walk.until })
 }
 
 struct Walk<'a> {
@@ -33,6 +41,8 @@ struct Walk<'a> {
     now: Timestamp,
     subject: SubjectRef,
     steps: u32,
+    /// The first expiration of all that counted.
+    until: Option<Timestamp>,
 }
 
 impl<'a> Walk<'a> {
@@ -61,7 +71,7 @@ impl<'a> Walk<'a> {
         depth: u32,
     ) -> Result<bool, RelationshipsError> {
         let allows = |kind: fn(&AllowedKind) -> bool| allowed.iter().any(|one| kind(&one.kind));
-        if self.tuples.holds(object, relation, &self.subject, self.now)
+        if self.holds(object, relation, None)
             || allows(|kind| *kind == AllowedKind::Wildcard) && self.is_public(object, relation)
         {
             return Ok(true);
@@ -73,14 +83,26 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether everybody of the subject's type stands in the relation.
-    fn is_public(&self, object: &ObjectRef, relation: &str) -> bool {
+    fn is_public(&mut self, object: &ObjectRef, relation: &str) -> bool {
         let everybody = ObjectRef { object_type: self.subject.object.object_type.clone(), id: "*".into() };
-        self.tuples.holds(object, relation, &SubjectRef { object: everybody, relation: None }, self.now)
+        self.holds(object, relation, Some(&SubjectRef { object: everybody, relation: None }))
+    }
+
+    /// Whether another subject, or the one that is asked about, stands in the relation itself.
+    fn holds(&mut self, object: &ObjectRef, relation: &str, other: Option<&SubjectRef>) -> bool {
+        let found = self.tuples.find(object, relation, other.unwrap_or(&self.subject), self.now);
+        self.note(found.flatten());
+        found.is_some()
+    }
+
+    fn note(&mut self, expires: Option<Timestamp>) {
+        self.until = self.until.into_iter().chain(expires).min();
     }
 
     /// Whether the subject is in one of the sets (`care_team:acme/t-1#member`) that stand in the relation.
     fn in_a_set(&mut self, object: &'a ObjectRef, relation: &'a str, depth: u32) -> Result<bool, RelationshipsError> {
-        for set in self.tuples.subjects(object, relation, self.now) {
+        for (set, expires) in self.tuples.subjects(object, relation, self.now) {
+            self.note(expires);
             if let Some(name) = &set.relation
                 && self.has(&set.object, name, depth - 1)?
             {
@@ -133,7 +155,8 @@ impl<'a> Walk<'a> {
         target: &'a str,
         depth: u32,
     ) -> Result<bool, RelationshipsError> {
-        for subject in self.tuples.subjects(object, relation, self.now) {
+        for (subject, expires) in self.tuples.subjects(object, relation, self.now) {
+            self.note(expires);
             if self.has(&subject.object, target, depth - 1)? {
                 return Ok(true);
             }

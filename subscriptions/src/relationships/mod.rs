@@ -2,6 +2,7 @@
 //!
 //! Object ids carry the tenant (`member:acme/m-1`), so that two tenants with equal ids never meet.
 
+mod changes;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod embedded;
@@ -17,15 +18,19 @@ mod tuples;
 pub mod twin;
 pub mod validate;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sluice_schema::ids::TenantId;
 
 pub use self::{
+    changes::{Heed, Touched},
     embedded::{Clock, Embedded, OpenError},
-    evaluate::{MAX_DEPTH, check},
+    evaluate::{Answer, MAX_DEPTH, check},
     journal::{Journal, NoJournal},
     schema::{Place, Problem, SCHEMA, Schema, SchemaError, required_permissions},
     tuples::Tuples,
@@ -93,6 +98,8 @@ pub struct Check {
 pub struct Checked {
     pub revision: Revision,
     pub allowed: Vec<bool>,
+    /// From then on an answer may be another one although nothing was written: a relationship expires.
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,4 +135,10 @@ pub trait Relationships: Send + Sync {
 
     /// The relationships of one resource that have not expired, in no order.
     async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError>;
+
+    /// From now on tells of what is written, by whomever: of what is written here before the write is answered, of the rest
+    /// soon. A source that can't never says that changes are known, so that nothing that it answers is kept.
+    fn follow(&self, heed: Weak<dyn Heed>) {
+        let _ = heed;
+    }
 }

@@ -51,20 +51,28 @@ impl Tuples {
         }
     }
 
-    pub(super) fn holds(&self, resource: &ObjectRef, relation: &str, subject: &SubjectRef, now: Timestamp) -> bool {
+    /// The expiration of a relationship that counts, if it has one; `None` where there is no such relationship.
+    pub(super) fn find(
+        &self,
+        resource: &ObjectRef,
+        relation: &str,
+        subject: &SubjectRef,
+        now: Timestamp,
+    ) -> Option<Option<Timestamp>> {
         let subjects = self.resources.get(resource).and_then(|relations| relations.get(relation));
-        subjects.and_then(|subjects| subjects.get(subject)).is_some_and(|expires| counts(*expires, now))
+        subjects.and_then(|subjects| subjects.get(subject)).copied().filter(|expires| counts(*expires, now))
     }
 
-    /// The subjects of a relation that count.
+    /// The subjects of a relation that count, and until when.
     pub(super) fn subjects(
         &self,
         resource: &ObjectRef,
         relation: &str,
         now: Timestamp,
-    ) -> impl Iterator<Item = &SubjectRef> {
+    ) -> impl Iterator<Item = (&SubjectRef, Option<Timestamp>)> {
         let subjects = self.resources.get(resource).and_then(|relations| relations.get(relation));
-        subjects.into_iter().flatten().filter(move |(_, expires)| counts(**expires, now)).map(|(subject, _)| subject)
+        let of_relation = subjects.into_iter().flatten().map(|(subject, expires)| (subject, *expires));
+        of_relation.filter(move |(_, expires)| counts(*expires, now))
     }
 
     /// The relationships of a resource that count.

@@ -30,7 +30,8 @@ impl Relationships for Unavailable {
     }
 }
 
-/// Others' relationships, away for as long as a test says so. Clones share the switch.
+/// Others' relationships, away for as long as a test says so. Clones share the switch. It tells of no changes, so that each
+/// decision asks, and meets the switch.
 #[derive(Clone)]
 pub struct Switchable {
     inner: Arc<dyn Relationships>,

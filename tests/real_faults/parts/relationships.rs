@@ -26,6 +26,7 @@ pub(crate) async fn revoke_guardian(home: &Home) {
         ca_file: None,
         deadline: Duration::from_secs(5),
         max_in_flight: 1,
+        max_staleness: Duration::ZERO,
     };
     let spicedb = SpiceDb::connect(&options, SCHEMA).await.unwrap();
     spicedb.write(vec![Update::Delete(guardian)]).await.unwrap();

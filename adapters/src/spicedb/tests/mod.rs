@@ -30,6 +30,7 @@ async fn connect_to(port: u16, deadline: Duration, max_in_flight: usize) -> Spic
         ca_file: None,
         deadline,
         max_in_flight,
+        max_staleness: Duration::ZERO,
     };
     SpiceDb::connect(&options, SCHEMA).await.unwrap()
 }

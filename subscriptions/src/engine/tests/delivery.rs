@@ -98,7 +98,7 @@ async fn those_who_see_the_same_share_the_bytes_and_the_bytes_are_those_of_a_fre
         let member = "m-1".parse().expect("a member");
         let viewer = viewer(name);
         let question = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
-        let (mask, _) = bench.parts.access.decide_one(question).await.expect("decides");
+        let mask = bench.parts.access.decide(&[question]).await.expect("decides")[0].mask;
         let seen = Seen::by(&opened, mask).expect("may be seen");
         let vector = ReadVector(vec![0, 0, position.seq, 0]);
         let fresh = JsonProjection.renderer().render(&seen, &bench.engine.cursor(vector).to_string()).await;

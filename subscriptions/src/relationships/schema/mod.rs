@@ -89,6 +89,19 @@ impl Schema {
         self.definitions.contains_key(object_type)
     }
 
+    /// Whether anything may be related to objects of this type, or to sets of theirs.
+    pub(super) fn is_subject(&self, object_type: &str) -> bool {
+        let items = self.definitions.values().flat_map(HashMap::values);
+        items
+            .filter_map(|item| if let Item::Relation(allowed) = item { Some(allowed) } else { None })
+            .any(|allowed| allowed.iter().any(|one| &*one.object_type.text == object_type))
+    }
+
+    /// Whether objects of this type have no relations or permissions of their own.
+    pub(super) fn is_bare(&self, object_type: &str) -> bool {
+        self.definitions.get(object_type).is_some_and(HashMap::is_empty)
+    }
+
     pub(super) fn item(&self, object_type: &str, name: &str) -> Option<&Item> {
         self.definitions.get(object_type)?.get(name)
     }

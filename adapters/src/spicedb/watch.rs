@@ -1,0 +1,214 @@
+//! Hears of every change of relationships, and knows whether it still does.
+//!
+//! SpiceDB's Watch tells what was written, by whomever. On PostgreSQL an idle Watch says nothing at all, and one that broke says
+//! as little; so a canary is written again and again: a relationship of this process's own. As Watch tells changes in the order
+//! of their revisions, everything that was written before a canary has been told once the canary comes back, and answers may be
+//! kept until the bound behind the instant at which that canary was written. Expirations are never told.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use sluice_subscriptions::relationships::{Heed, ObjectRef, Relationship, Schema, SubjectRef, Touched, Update};
+use spicedb_grpc_tonic::v1::{
+    ReadSchemaRequest, RelationshipUpdate, WatchKind, WatchRequest, WatchResponse, WriteRelationshipsRequest, ZedToken,
+};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tonic::Status;
+
+use super::{client::Client, refusal, wire};
+
+/// The type of canaries in `sluice.zed`, and their relation.
+const GATEWAY: &str = "gateway";
+const BEAT: &str = "beat";
+
+/// Canaries within the bound: one that is late or lost is no reason to forget everything.
+const BEATS: u32 = 4;
+
+/// Canaries are of no use for longer than this, and SpiceDB removes them then.
+const CANARY_LIVES: Duration = Duration::from_secs(60);
+
+/// The pause after a failure; it doubles up to the cap.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+pub(super) struct Watcher {
+    client: Client,
+    schema: Schema,
+    heed: Weak<dyn Heed>,
+    /// How old a change may be when answers that it alters are still used.
+    bound: Duration,
+    canary: Canary,
+    /// Whether it was said that nothing is heard.
+    complained: AtomicBool,
+}
+
+/// One that was written and has not come back yet: by its expiration, which is another one each time.
+type Written = (Timestamp, Instant);
+
+struct Canary {
+    id: Arc<str>,
+    under_way: Mutex<VecDeque<Written>>,
+}
+
+impl Watcher {
+    pub(super) fn new(client: Client, schema: Schema, heed: Weak<dyn Heed>, bound: Duration) -> Self {
+        let id = format!("{:032x}", fastrand::u128(..));
+        let canary = Canary { id: id.into(), under_way: Mutex::default() };
+        Self { client, schema, heed, bound, canary, complained: AtomicBool::default() }
+    }
+
+    /// Runs until whoever heeds is gone.
+    pub(super) async fn run(self) {
+        let mut pause = FIRST_PAUSE;
+        while self.heed.strong_count() > 0 {
+            let began = Instant::now();
+            let why = tokio::select! {
+                why = self.watch() => why,
+                why = self.beat() => why,
+            };
+            self.known_until(None);
+            if !self.complained.swap(true, Ordering::Relaxed) {
+                tracing::warn!(%why, "changes of relationships are not heard of now: each decision asks SpiceDB until they are");
+            }
+            metrics::counter!("sluice_spicedb_watch_breaks_total").increment(1);
+            if began.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Over one stream; ends with why there is no more.
+    async fn watch(&self) -> String {
+        let follow = async {
+            let request = WatchRequest {
+                optional_start_cursor: Some(self.head().await?),
+                optional_update_kinds: [WatchKind::IncludeRelationshipUpdates, WatchKind::IncludeSchemaUpdates]
+                    .map(i32::from)
+                    .into(),
+                ..WatchRequest::default()
+            };
+            // What was written up to the cursor is not told.
+            self.touched(&[Touched::Everything]);
+            // It answers with its first change: the canary's.
+            let mut stream = self.within(self.client.watch().watch(request)).await?.into_inner();
+            loop {
+                let told = self.within(stream.message()).await?;
+                self.hear(told.ok_or_else(|| Status::unavailable("the stream ended"))?);
+            }
+        };
+        let ended: Result<std::convert::Infallible, Status> = follow.await;
+        match ended {
+            Err(status) => refusal::call(&status).to_string(),
+            Ok(never) => match never {},
+        }
+    }
+
+    /// Without a word for twice the bound, of which each quarter has its canary, it is broken.
+    async fn within<T>(&self, step: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        timeout(2 * self.bound, step).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("Watch is silent")))
+    }
+
+    async fn head(&self) -> Result<ZedToken, Status> {
+        let call = || async { self.client.schema().read_schema(self.client.request(ReadSchemaRequest {})).await };
+        let read = self.client.call(call).await?.into_inner();
+        read.read_at.ok_or_else(|| Status::data_loss("no revision"))
+    }
+
+    /// First what changed, then how far that is known.
+    fn hear(&self, told: WatchResponse) {
+        let mut touched: Vec<_> = told.updates.iter().filter_map(|update| self.touched_by(update)).collect();
+        if told.schema_updated {
+            touched.push(Touched::Everything);
+        }
+        if !touched.is_empty() {
+            self.touched(&touched);
+        }
+        if let Some(written) = told.updates.iter().filter_map(|update| self.canary.back(update)).max() {
+            self.known_until(Some(written + self.bound));
+            if self.complained.swap(false, Ordering::Relaxed) {
+                tracing::info!("changes of relationships are heard of again");
+            }
+        }
+    }
+
+    /// What can't be read may be anything.
+    fn touched_by(&self, update: &RelationshipUpdate) -> Option<Touched> {
+        let resource = update.relationship.as_ref().and_then(|relationship| relationship.resource.as_ref());
+        if resource.is_some_and(|resource| resource.object_type == GATEWAY) {
+            return None;
+        }
+        let relationship = update.relationship.clone().and_then(wire::read);
+        Some(relationship.map_or(Touched::Everything, |relationship| self.schema.touched_by(&relationship)))
+    }
+
+    fn touched(&self, touched: &[Touched]) {
+        if let Some(heed) = self.heed.upgrade() {
+            heed.touched(touched);
+        }
+    }
+
+    fn known_until(&self, until: Option<Instant>) {
+        if let Some(heed) = self.heed.upgrade() {
+            heed.known_until(until);
+        }
+    }
+
+    /// Writes canaries; ends with why it can't.
+    async fn beat(&self) -> String {
+        let mut beats = interval(self.bound / BEATS);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            let updates = vec![wire::update(&Update::Touch(self.canary.next()))];
+            let request = WriteRelationshipsRequest { updates, ..WriteRelationshipsRequest::default() };
+            let call =
+                || async { self.client.permissions().write_relationships(self.client.request(request.clone())).await };
+            if let Err(status) = self.client.call(call).await {
+                return refusal::call(&status).to_string();
+            }
+        }
+    }
+}
+
+impl Canary {
+    fn under_way(&self) -> std::sync::MutexGuard<'_, VecDeque<Written>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next one, noted before it is written.
+    fn next(&self) -> Relationship {
+        let mut under_way = self.under_way();
+        let now = Timestamp::now() + CANARY_LIVES;
+        // Datastores keep microseconds. No two are alike, or the second would be no change.
+        let last = under_way.back().map_or(i64::MIN, |(expires, _)| expires.as_microsecond());
+        let expires = Timestamp::from_microsecond(now.as_microsecond().max(last.saturating_add(1))).unwrap_or(now);
+        under_way.push_back((expires, Instant::now()));
+        while under_way.len() > 64 {
+            under_way.pop_front();
+        }
+        let gateway = ObjectRef { object_type: GATEWAY.into(), id: self.id.clone() };
+        let subject = SubjectRef { object: gateway.clone(), relation: None };
+        Relationship { resource: gateway, relation: BEAT.into(), subject, expires: Some(expires) }
+    }
+
+    /// When a canary that came back was written, if it is one of ours.
+    fn back(&self, update: &RelationshipUpdate) -> Option<Instant> {
+        let relationship = update.relationship.clone().and_then(wire::read)?;
+        if &*relationship.resource.object_type != GATEWAY || relationship.resource.id != self.id {
+            return None;
+        }
+        let mut under_way = self.under_way();
+        let place = under_way.iter().position(|(expires, _)| Some(*expires) == relationship.expires)?;
+        let (_, written) = under_way.drain(..=place).next_back()?;
+        Some(written)
+    }
+}

@@ -1,0 +1,75 @@
+//! What is asked, and how much.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use sluice_schema::{
+    access::{REQUEST_ELIGIBILITY_CHECK, Sensitivities, Visibilities},
+    proto::privacy::{Sensitivity, Visibility},
+    viewer::PurposeOfUse,
+};
+
+use super::*;
+use crate::relationships::{Relationship, Revision, Update};
+
+/// Says yes to everything, and counts what it was asked.
+#[derive(Default)]
+struct YesMan(Mutex<Vec<usize>>);
+
+#[async_trait]
+impl Relationships for YesMan {
+    async fn check_many(&self, _: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        self.0.lock().unwrap().push(checks.len());
+        Ok(Checked { revision: Revision("1".into()), allowed: vec![true; checks.len()], until: None })
+    }
+
+    async fn write(&self, _: Vec<Update>) -> Result<Revision, RelationshipsError> {
+        Err(RelationshipsError::Invalid("not asked for here".into()))
+    }
+
+    async fn read(&self, _: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
+    let relationships = Arc::new(YesMan::default());
+    let access = Access::new(relationships.clone(), Duration::from_secs(1));
+    let member: MemberId = "m-1".parse().unwrap();
+    use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
+    for purpose in [PatientRequest, Treatment, Payment, Operations] {
+        let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
+        let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX };
+        let there = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
+        let missing = Question { member: None, ..there };
+        let mask = only(access.decide_for(&[there]).await.unwrap()).mask;
+        let nothing = only(access.decide_for(&[missing]).await.unwrap()).mask;
+        assert!(mask != Mask::NOTHING && nothing == Mask::NOTHING, "{purpose:?}");
+        access.may(there, REQUEST_ELIGIBILITY_CHECK).await.unwrap();
+        access.may(missing, REQUEST_ELIGIBILITY_CHECK).await.unwrap();
+        let asked = std::mem::take(&mut *relationships.0.lock().unwrap());
+        assert_eq!((asked[0], asked[2]), (asked[1], asked[3]), "{purpose:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
+    let relationships = Arc::new(YesMan::default());
+    let access = Access::new(relationships.clone(), Duration::from_secs(1));
+    let member: MemberId = "m-1".parse().unwrap();
+    let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
+    let viewer = Viewer { tenant, user, purpose: PurposeOfUse::Payment, expires: Timestamp::MAX };
+    let staff = Mask { visibilities: Visibilities::of(Visibility::Staff), ..Mask::NOTHING };
+    let hiv = Mask { sensitivities: Sensitivities::of(Sensitivity::Hiv), ..staff };
+    for (demand, checks) in [(staff, 1), (hiv, 2), (Mask::EVERYTHING, 6), (Mask::NOTHING, 0)] {
+        let question = Question { viewer: &viewer, member: Some(&member), demand };
+        let mask = only(access.decide_for(&[question]).await.unwrap()).mask;
+        assert_eq!(mask, mask.within(demand), "what was not asked about stays closed");
+        assert_eq!(std::mem::take(&mut *relationships.0.lock().unwrap()), [checks]);
+    }
+}
+
+fn only(decided: Vec<Decided>) -> Decided {
+    <[Decided; 1]>::try_from(decided).expect("one answer to one question").into_iter().next().expect("one")
+}
