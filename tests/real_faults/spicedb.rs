@@ -40,7 +40,9 @@ async fn without_its_database_nothing_is_done_or_shown_until_it_is_back() {
 
 /// `leave` takes something away that no decision can do without; it is back when what it gives is dropped.
 async fn holds_while<T>(leave: impl AsyncFnOnce() -> T) {
+    // Each decision asks, so that it is away at once; for how long kept ones are used is the adapter's tests' to show.
     let slow_payer = options()
+        .env("SLUICE__SPICEDB__MAX_STALENESS_MS", "0")
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", "1000");
     let scene = Scene::set(slow_payer).await;

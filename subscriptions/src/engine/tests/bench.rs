@@ -65,19 +65,33 @@ impl Bench {
         Self::over(|log| log).await
     }
 
+    /// The same, with decisions that are kept until what they depend on changes.
+    pub(super) async fn keeping() -> Self {
+        Self::build(|log| log, |_, embedded| embedded).await
+    }
+
     /// The same, with the engine reading the log through something.
     pub(super) async fn over(wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>) -> Self {
+        Self::build(wrap, |switchable, _| switchable).await
+    }
+
+    /// `decides`: by which of both access decides.
+    async fn build(
+        wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
+        decides: impl FnOnce(Arc<dyn Relationships>, Arc<dyn Relationships>) -> Arc<dyn Relationships>,
+    ) -> Self {
         let log = Arc::new(MemoryLog::new(Epoch(7), PARTITIONS));
         let audit = Arc::new(MemoryAudit::default());
         let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.expect("the schema is sound");
-        let relationships = Switchable::new(Arc::new(embedded));
+        let embedded: Arc<dyn Relationships> = Arc::new(embedded);
+        let relationships = Switchable::new(embedded.clone());
         for tenant in ["acme", "other"] {
             relationships.write(relations(tenant)).await.expect("the relations fit the schema");
         }
         let key = DataKey::new(&[1; KEY_BYTES]);
         let parts = Parts {
             log: wrap(log.clone()),
-            access: Arc::new(Access::new(Arc::new(relationships.clone()), Duration::from_secs(2))),
+            access: Arc::new(Access::new(decides(Arc::new(relationships.clone()), embedded), Duration::from_secs(2))),
             audit: audit.clone(),
             keys: Arc::new(OneKey(key.clone())),
             audit_deadline: Duration::from_secs(5),

@@ -121,8 +121,16 @@ async fn an_ended_token_gets_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_revoked_relationship_is_heeded_by_the_very_next_event() {
+    revoke(Bench::new().await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_relationship_is_heeded_by_the_very_next_event_where_decisions_are_kept() {
+    revoke(Bench::keeping().await).await;
+}
+
+async fn revoke(bench: Bench) {
     use crate::relationships::{ObjectRef, Relationship, Relationships, SubjectRef, Update};
-    let bench = Bench::new().await;
     let [nurse, member] = [Probe::new(), Probe::new()];
     let _a = bench.subscribe(viewer("nurse"), "/**", Start::Live, &nurse).await;
     let _b = bench.subscribe(viewer("member"), "/**", Start::Live, &member).await;
@@ -136,6 +144,22 @@ async fn a_revoked_relationship_is_heeded_by_the_very_next_event() {
     bench.publish("acme", "m-1", 0, "ec-2");
     member.count(2).await;
     assert_eq!(ids(&nurse.now()), ["ec-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_decisions_are_kept_each_still_gets_what_she_may_see_at_a_revision_that_is_hers() {
+    let bench = Bench::keeping().await;
+    let ([one, two, nurse], _handles) = two_members_and_a_nurse(&bench).await;
+    for event in ["ec-1", "ec-2", "ec-3"] {
+        bench.publish("acme", "m-1", 0, event);
+    }
+    for probe in [&one, &two, &nurse] {
+        probe.count(3).await;
+    }
+    assert!(one.now().iter().all(|event| event.to_string().contains("GROUP-SECRET")));
+    assert!(!nurse.now().iter().any(|event| event.to_string().contains("GROUP-SECRET")), "not the care team's");
+    let deliveries = bench.audit.records().into_iter().filter(|record| matches!(record.action, Action::Deliver { .. }));
+    assert_eq!(deliveries.count(), 6, "a record for each event and class, as ever");
 }
 
 #[tokio::test(start_paused = true)]
