@@ -149,7 +149,7 @@ fn record() -> AuditRecord {
         user: "u-1".parse().unwrap(),
         purpose: PurposeOfUse::Treatment,
         transport: "sse".into(),
-        revision: None,
+        seen: None,
     };
     AuditRecord {
         at: Timestamp::now(),

@@ -4,7 +4,7 @@
 //! gives one response for each event that goes in. Its list of errors is shared by the whole stream, so an event goes in
 //! only after the one before came out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_graphql::{Context, Response, Result};
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use futures_util::{
 use prost::Name;
 use serde_json::{Value, json};
 use sluice_schema::{
-    access::{MESSAGES, Mask, MessageTable},
+    access::{Demand, MESSAGES, MessageTable},
     channel::ChannelPattern,
     error::{ClientError, Code},
     graphql::{CursorScalar, HeldBack},
@@ -45,9 +45,9 @@ pub(crate) struct Plan {
     demands: Demands,
 }
 
-/// By the payload's message, on what of a mask it depends what is shown of such an event.
+/// By the payload's message, what it depends on what is shown of such an event.
 #[derive(Debug, Default)]
-struct Demands(Vec<(&'static str, Mask)>);
+struct Demands(Vec<(&'static str, Demand)>);
 
 impl Demands {
     fn of(ctx: &Context<'_>, source: &Source) -> Self {
@@ -57,6 +57,12 @@ impl Demands {
             selected.insert("after");
         }
         Self(MESSAGES.iter().map(|table| (table.name, table.demand(&selected))).collect())
+    }
+
+    fn of_message(&self, payload: &'static MessageTable) -> &Demand {
+        static NOTHING: LazyLock<Demand> = LazyLock::new(Demand::default);
+        // Every annotated message is there.
+        self.0.iter().find(|(name, _)| *name == payload.name).map_or(&NOTHING, |(_, demand)| demand)
     }
 }
 
@@ -138,9 +144,8 @@ impl Projection for GraphqlProjection {
         self.all_events || event_type == EligibilityCheckChanged::full_name()
     }
 
-    fn demand(&self, payload: &'static MessageTable) -> Mask {
-        let known = self.demands.0.iter().find(|(name, _)| *name == payload.name);
-        known.map_or(Mask::NOTHING, |(_, demand)| *demand)
+    fn demand(&self, payload: &'static MessageTable) -> &Demand {
+        self.demands.of_message(payload)
     }
 
     fn renderer(&self) -> Box<dyn Renderer> {

@@ -85,6 +85,19 @@ fn mask() -> impl Strategy<Value = Mask> {
     })
 }
 
+/// Other masks with the same view.
+fn alike(demand: &sluice_schema::access::Demand, mask: Mask) -> impl Iterator<Item = Mask> {
+    let masks =
+        (0u8..16).flat_map(|visibilities| (0u8..32).step_by(5).map(move |sensitivities| (visibilities, sensitivities)));
+    masks
+        .map(|(visibilities, sensitivities)| Mask {
+            visibilities: Visibilities::from_bits(visibilities),
+            sensitivities: Sensitivities::from_bits(sensitivities),
+        })
+        .filter(move |other| demand.view(*other) == demand.view(mask))
+        .take(4)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
@@ -102,10 +115,16 @@ proptest! {
                 let together = shared.render(&seen, "cursor").await.expect("renders");
                 let alone = projection.renderer().render(&seen, "cursor").await.expect("renders");
                 prop_assert_eq!(&together, &alone);
-                let within = mask.within(projection.demand(seen.payload.table()));
+                let demand = projection.demand(seen.payload.table());
+                let within = mask.within(demand.mask());
                 let asked = Seen::by(&event(seed), within).expect("whether it is seen is part of the demand");
                 let asked = projection.renderer().render(&asked, "cursor").await.expect("renders");
                 prop_assert_eq!(&together, &asked, "nothing but the demand matters");
+                for other in alike(demand, mask) {
+                    let other = Seen::by(&event(seed), other).expect("the view is the same");
+                    let other = projection.renderer().render(&other, "cursor").await.expect("renders");
+                    prop_assert_eq!(&together, &other, "whoever has the same view sees the same");
+                }
                 let text = String::from_utf8_lossy(&together).into_owned();
                 let card = sluice_schema::access::table("sluice.eligibility.v1.Subscriber").and_then(|t| t.field("member_id"));
                 prop_assert!(mask.sees(card.expect("is annotated").label) || !text.contains("RC1"), "{text}");

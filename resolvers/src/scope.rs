@@ -139,7 +139,7 @@ impl Scope {
             user: self.viewer.user.clone(),
             purpose: self.viewer.purpose,
             transport: self.transport.to_owned(),
-            revision: None,
+            seen: None,
         };
         let mut written = self.written();
         let denied = std::mem::take(&mut written.denied).into_iter();
@@ -160,7 +160,7 @@ pub(crate) fn sees_check(mask: Mask) -> bool {
 
 /// The part of a mask that [`sees_check`] looks at.
 pub(crate) fn sight_of_check() -> Mask {
-    CHECK.demand(&BTreeSet::new())
+    CHECK.demand(&BTreeSet::new()).mask()
 }
 
 /// The labels of eligibility checks.

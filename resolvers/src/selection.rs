@@ -22,5 +22,5 @@ fn collect<'c>(field: SelectionField<'c>, names: &mut BTreeSet<&'c str>) {
 
 /// The part of a viewer's mask that a message is shown by, where it stands in the answer below this field.
 pub(crate) fn demand(ctx: &Context<'_>, table: &'static MessageTable) -> Mask {
-    table.demand(&names(ctx))
+    table.demand(&names(ctx)).mask()
 }

@@ -1,4 +1,4 @@
-//! What of a viewer's mask an answer depends on: only that has to be asked about.
+//! What of a viewer's mask an answer depends on: only that has to be asked about, and only that tells viewers apart.
 
 use std::collections::BTreeSet;
 
@@ -30,25 +30,64 @@ impl Mask {
     }
 }
 
-impl MessageTable {
-    /// The part of a mask on which it depends what is seen of this message when the fields of these names are selected,
-    /// in lowerCamelCase and at any depth. Names that it does not have count for nothing.
-    pub fn demand(&'static self, selected: &BTreeSet<&str>) -> Mask {
-        let mut demand = Demand { selected: Some(selected), mask: Mask::NOTHING.with_label(self.label), above: vec![] };
-        demand.add(self);
-        demand.mask
+/// The labels that an answer depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Demand {
+    labels: Vec<Label>,
+    mask: Mask,
+}
+
+/// Which labels of a demand are open: a bit for each. Who has the same view of it sees the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct View(u128);
+
+impl Demand {
+    /// The part of a mask that it looks at.
+    pub const fn mask(&self) -> Mask {
+        self.mask
+    }
+
+    pub fn view(&self, mask: Mask) -> View {
+        let bits = self.labels.iter().enumerate().map(|(bit, label)| u128::from(mask.sees(*label)) << bit);
+        View(bits.sum())
+    }
+
+    fn of(labels: BTreeSet<Label>) -> Self {
+        // Audiences and classes make no more than 2^9 labels, of which a schema uses a few.
+        assert!(labels.len() <= 128, "more labels than a view has bits");
+        let mask = labels.iter().fold(Mask::NOTHING, |mask, label| mask.with_label(*label));
+        Self { labels: labels.into_iter().collect(), mask }
     }
 }
 
-struct Demand<'s> {
+impl MessageTable {
+    /// What is seen of this message when the fields of these names are selected, in lowerCamelCase and at any depth, depends
+    /// on this. Names that it does not have count for nothing.
+    pub fn demand(&'static self, selected: &BTreeSet<&str>) -> Demand {
+        self.demand_for(Some(selected))
+    }
+
+    /// The same for every field.
+    pub fn demand_of_all(&'static self) -> Demand {
+        self.demand_for(None)
+    }
+
+    fn demand_for(&'static self, selected: Option<&BTreeSet<&str>>) -> Demand {
+        let mut labels = Labels { selected, found: [self.label].into(), above: vec![] };
+        labels.add(self);
+        Demand::of(labels.found)
+    }
+}
+
+struct Labels<'s> {
     /// None: every field.
     selected: Option<&'s BTreeSet<&'s str>>,
-    mask: Mask,
+    found: BTreeSet<Label>,
     /// The messages that this one is a part of: one may hold others of its kind.
     above: Vec<&'static str>,
 }
 
-impl Demand<'_> {
+impl Labels<'_> {
     fn add(&mut self, table: &'static MessageTable) {
         if self.above.contains(&table.name) {
             return;
@@ -58,7 +97,7 @@ impl Demand<'_> {
             if self.selected.is_some_and(|selected| !selected.contains(field.json_name)) {
                 continue;
             }
-            self.mask = self.mask.with_label(field.label);
+            self.found.insert(field.label);
             if let Some(target) = field.paths_into {
                 // Which paths stay in the list depends on all that they can lead to.
                 let selected = self.selected.take();
@@ -81,9 +120,27 @@ mod tests {
         proto::privacy::{Sensitivity, Visibility},
     };
 
-    fn demand(message: &str, selected: &[&str]) -> Mask {
+    fn whole(message: &str, selected: &[&str]) -> Demand {
         let table = table(&format!("sluice.eligibility.v1.{message}")).expect("is annotated");
         table.demand(&selected.iter().copied().collect())
+    }
+
+    fn demand(message: &str, selected: &[&str]) -> Mask {
+        whole(message, selected).mask()
+    }
+
+    #[test]
+    fn who_sees_the_same_of_what_is_selected_has_the_same_view() {
+        let of = |visibility, class| Mask {
+            visibilities: Visibilities::of(visibility),
+            sensitivities: Sensitivities::of(class),
+        };
+        let (member, staff) = (of(Visibility::Member, Sensitivity::Normal), of(Visibility::Staff, Sensitivity::Hiv));
+        let plain = whole("EligibilityCheck", &["state", "coverage", "active"]);
+        assert_eq!(plain.view(member), plain.view(staff), "everybody sees these");
+        assert_ne!(plain.view(member), plain.view(Mask::NOTHING));
+        let sensitive = whole("EligibilityCheck", &["coverage", "hivBenefits"]);
+        assert_ne!(sensitive.view(member), sensitive.view(staff));
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Sensitivities {
 }
 
 /// What a field demands of who looks: one of the audiences, and every sensitivity class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Label {
     pub visibilities: Visibilities,
     pub sensitivities: Sensitivities,

@@ -6,5 +6,6 @@ mod label;
 mod permissions;
 
 pub use annotations::{FieldEntry, MESSAGES, MessageTable, Payload, Redact, table};
+pub use demand::{Demand, View};
 pub use label::{Label, Mask, Sensitivities, Visibilities};
 pub use permissions::{Permission, REQUEST_ELIGIBILITY_CHECK, permissions, permissions_for};

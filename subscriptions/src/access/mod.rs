@@ -52,7 +52,7 @@ pub struct Decided {
 }
 
 impl Decided {
-    fn within(&self, demand: Mask) -> Self {
+    pub(crate) fn within(&self, demand: Mask) -> Self {
         Self { mask: self.mask.within(demand), ..self.clone() }
     }
 }

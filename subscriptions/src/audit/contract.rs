@@ -41,7 +41,7 @@ pub fn records(number: u32) -> Vec<AuditRecord> {
         user: user.parse().unwrap(),
         purpose: PurposeOfUse::Treatment,
         transport: "sse".into(),
-        revision: None,
+        seen: None,
     };
     let seen = || Seen::new(Mask::default(), "r-1");
     let member = || Some(format!("m-{number}").parse().unwrap());

@@ -79,9 +79,9 @@ pub struct Recipient {
     pub user: UserId,
     pub purpose: PurposeOfUse,
     pub transport: String,
-    /// The revision of the relationships that it was decided at for her, where that is not the one in [`Seen`].
+    /// What was decided for her, where that is not what the record tells for all: another decision can open the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<String>,
+    pub seen: Option<Seen>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use jiff::Timestamp;
 use sluice_schema::{
-    access::Mask,
+    access::{Mask, View},
     error::{ClientError, Code},
     position::ReadVector,
 };
@@ -57,10 +57,10 @@ impl Renderers {
 struct Class {
     entry: usize,
     seen: Seen,
-    /// Of the first member's decision.
-    revision: Arc<str>,
-    /// Each with the revision that it was decided at.
-    members: Vec<(Arc<Live>, Arc<str>)>,
+    /// The first member's.
+    decided: Decided,
+    /// Each with what was decided for it: other masks may open the same.
+    members: Vec<(Arc<Live>, Decided)>,
 }
 
 /// Delivers a batch, in order, or nothing of it.
@@ -94,14 +94,14 @@ async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended) -> Result
                 continue;
             }
             let member = entry.event.patient.as_ref();
-            let demand = live.projection.demand(entry.event.payload.table());
+            let demand = live.projection.demand(entry.event.payload.table()).mask();
             let key = (&live.viewer.tenant, &live.viewer.user, live.viewer.purpose, member);
             let question = *asked.entry(key).or_insert_with(|| {
                 questions.push(Question { viewer: &live.viewer, member, demand });
                 questions.len() - 1
             });
             questions[question].demand = questions[question].demand.with(demand);
-            pairs.push(Pair { entry: index, live, question, demand });
+            pairs.push(Pair { entry: index, live, question });
         }
     }
     if pairs.is_empty() {
@@ -116,29 +116,30 @@ struct Pair<'l> {
     entry: usize,
     live: &'l Arc<Live>,
     question: usize,
-    demand: Mask,
 }
 
 fn group(entries: &[Entry], pairs: Vec<Pair<'_>>, decisions: &[Decided]) -> Vec<Class> {
-    let mut classes: BTreeMap<(usize, Mask, Arc<str>), Class> = BTreeMap::new();
+    let mut classes: BTreeMap<(usize, View, Arc<str>), Class> = BTreeMap::new();
     let mut seen_by: HashMap<(usize, Mask), Option<Seen>> = HashMap::new();
-    for Pair { entry, live, question, demand } in pairs {
+    for Pair { entry, live, question } in pairs {
+        let event = &entries[entry].event;
+        let demand = live.projection.demand(event.payload.table());
         // As many as questions.
-        let decided = &decisions[question];
-        // Only what the projection shows tells viewers apart.
-        let mask = decided.mask.within(demand);
-        let seen = seen_by.entry((entry, mask)).or_insert_with(|| Seen::by(&entries[entry].event, mask));
+        let decided = decisions[question].within(demand.mask());
+        let mask = decided.mask;
+        let seen = seen_by.entry((entry, mask)).or_insert_with(|| Seen::by(event, mask));
         let Some(seen) = seen else {
             metrics::counter!("sluice_deliveries_denied_total").increment(1);
             continue;
         };
-        let class = classes.entry((entry, mask, live.projection.key().clone())).or_insert_with(|| Class {
+        let key = (entry, demand.view(mask), live.projection.key().clone());
+        let class = classes.entry(key).or_insert_with(|| Class {
             entry,
             seen: seen.clone(),
-            revision: decided.revision.clone(),
+            decided: decided.clone(),
             members: Vec::new(),
         });
-        class.members.push((live.clone(), decided.revision.clone()));
+        class.members.push((live.clone(), decided));
     }
     classes.into_values().collect()
 }
@@ -171,16 +172,20 @@ fn record(entry: &Entry, class: &Class) -> AuditRecord {
             event_id: event.recorded.header.event_id.clone(),
             event_type: event.recorded.header.r#type.clone(),
             cursor: entry.cursor.clone(),
-            seen: SeenBy::new(class.seen.mask, &class.revision),
-            recipients: class.members.iter().map(|(live, revision)| recipient(class, live, revision)).collect(),
+            seen: seen_by(&class.decided),
+            recipients: class.members.iter().map(|(live, decided)| recipient(class, live, decided)).collect(),
         },
     }
 }
 
-/// The class tells its revision once, for all who share it.
-fn recipient(class: &Class, live: &Live, revision: &Arc<str>) -> Recipient {
-    let differs = *revision != class.revision;
-    Recipient { revision: differs.then(|| revision.to_string()), ..live.recipient() }
+/// The class tells its decision once, for all who share it.
+fn recipient(class: &Class, live: &Live, decided: &Decided) -> Recipient {
+    let differs = *decided != class.decided;
+    Recipient { seen: differs.then(|| seen_by(decided)), ..live.recipient() }
+}
+
+fn seen_by(decided: &Decided) -> SeenBy {
+    SeenBy::new(decided.mask, &decided.revision)
 }
 
 fn hand_over(entry: &Entry, class: &Class, bytes: Option<Bytes>, ended: &mut Ended) {

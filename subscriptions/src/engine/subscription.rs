@@ -79,7 +79,7 @@ impl Live {
 
     pub(super) fn recipient(&self) -> Recipient {
         let user: UserId = self.viewer.user.clone();
-        Recipient { user, purpose: self.viewer.purpose, transport: self.transport.to_owned(), revision: None }
+        Recipient { user, purpose: self.viewer.purpose, transport: self.transport.to_owned(), seen: None }
     }
 
     /// Hands it to the shard, or takes it away.

@@ -1,13 +1,16 @@
 //! Events as JSON: the canonical mapping of protobuf, for transports that do not speak GraphQL.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, Value};
 use serde_json::json;
 use sluice_schema::{
-    access::{Mask, MessageTable},
+    access::{Demand, MESSAGES, Mask, MessageTable},
     proto::DESCRIPTORS,
 };
 
@@ -15,6 +18,9 @@ use super::{Projection, RenderError, Renderer, Seen};
 
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("the descriptors were encoded by this build"));
+static DEMANDS: LazyLock<HashMap<&'static str, Demand>> =
+    LazyLock::new(|| MESSAGES.iter().map(|table| (table.name, table.demand_of_all())).collect());
+static NOTHING: LazyLock<Demand> = LazyLock::new(Demand::default);
 static KEY: LazyLock<Arc<str>> = LazyLock::new(|| "json".into());
 
 /// Everything that the viewer may see of every event.
@@ -30,8 +36,9 @@ impl Projection for JsonProjection {
         true
     }
 
-    fn demand(&self, _payload: &'static MessageTable) -> Mask {
-        Mask::EVERYTHING
+    fn demand(&self, payload: &'static MessageTable) -> &Demand {
+        // Every annotated message is there.
+        DEMANDS.get(payload.name).unwrap_or(&NOTHING)
     }
 
     fn renderer(&self) -> Box<dyn Renderer> {

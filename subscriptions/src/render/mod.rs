@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sluice_schema::access::{Mask, MessageTable, Payload};
+use sluice_schema::access::{Demand, Mask, MessageTable, Payload};
 
 pub use self::json::JsonProjection;
 use crate::opened::OpenedEvent;
@@ -44,9 +44,8 @@ pub trait Projection: Send + Sync {
     /// Whether it shows events of this type at all; others pass unseen.
     fn shows(&self, event_type: &str) -> bool;
 
-    /// The part of a mask on which it depends what it shows of such an event. Two masks that are alike within it see the
-    /// same bytes.
-    fn demand(&self, payload: &'static MessageTable) -> Mask;
+    /// What it depends on what it shows of such an event. Whoever has the same view of it sees the same bytes.
+    fn demand(&self, payload: &'static MessageTable) -> &Demand;
 
     /// A new renderer of this projection.
     fn renderer(&self) -> Box<dyn Renderer>;

@@ -1,17 +1,21 @@
 //! Who gets what, and what is recorded of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use sluice_schema::{access::Mask, error::Code, position::ReadVector};
+use sluice_schema::{
+    access::{Demand, Mask, MessageTable, table},
+    error::Code,
+    position::ReadVector,
+};
 
 use super::bench::*;
 use crate::{
     access::Question,
     audit::Action,
-    engine::{Handle, Start},
+    engine::{Handle, Start, Subscribe},
     opened::OpenedEvent,
-    render::{JsonProjection, Projection, Seen},
+    render::{JsonProjection, Projection, Renderer, Seen},
 };
 
 #[tokio::test(start_paused = true)]
@@ -105,6 +109,56 @@ async fn those_who_see_the_same_share_the_bytes_and_the_bytes_are_those_of_a_fre
         assert_eq!(probe.raw()[0], fresh.expect("renders"), "{name}");
     }
     assert!(Seen::by(&opened, Mask::NOTHING).is_none());
+}
+
+/// Shows nothing but which check it is, which is for everybody who may see the event.
+struct Which(Demand);
+
+impl Projection for Which {
+    fn key(&self) -> &Arc<str> {
+        static KEY: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "which".into());
+        &KEY
+    }
+
+    fn shows(&self, _event_type: &str) -> bool {
+        true
+    }
+
+    fn demand(&self, _payload: &'static MessageTable) -> &Demand {
+        &self.0
+    }
+
+    fn renderer(&self) -> Box<dyn Renderer> {
+        JsonProjection.renderer()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_see_different_things_but_has_selected_what_both_may_see_shares_the_bytes_and_the_record() {
+    let bench = Bench::new().await;
+    let [member, nurse] = [Probe::new(), Probe::new()];
+    let demand = table("sluice.eligibility.v1.EligibilityCheckChanged").expect("is annotated").demand(&BTreeSet::new());
+    let mut handles = Vec::new();
+    for (name, probe) in [("member", &member), ("nurse", &nurse)] {
+        let subscribe = subscribe(viewer(name), "/**", Start::Live, probe.clone());
+        let handle =
+            bench.engine.subscribe(Subscribe { projection: Arc::new(Which(demand.clone())), ..subscribe }).await;
+        let handle = handle.expect("begins");
+        handle.caught_up().await;
+        handles.push(handle);
+    }
+    bench.publish("acme", "m-1", 0, "ec-1");
+    member.count(1).await;
+    nurse.count(1).await;
+    assert_eq!(member.raw()[0].as_ptr(), nurse.raw()[0].as_ptr(), "one buffer");
+    let mut deliveries = bench.audit.records().into_iter().filter_map(|record| match record.action {
+        Action::Deliver { seen, recipients, .. } => Some((seen, recipients)),
+        _ => None,
+    });
+    let (seen, recipients) = deliveries.next().expect("is on record");
+    assert!(deliveries.next().is_none() && recipients.len() == 2);
+    let other = recipients.iter().find_map(|recipient| recipient.seen.as_ref()).expect("one was decided otherwise");
+    assert_ne!(other.visibilities, seen.visibilities, "each has what was decided for her");
 }
 
 #[tokio::test(start_paused = true)]
