@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::Value;
-use sluice_resolvers::{Graph, RawRequest};
+use sluice_resolvers::{Graph, Operation, RawRequest};
 use sluice_schema::{channel::ChannelPattern, error::ClientError, position::Cursor, viewer::Viewer};
 use sluice_subscriptions::{
     deliver::Subscriber,
@@ -14,7 +14,7 @@ use sluice_subscriptions::{
 
 use crate::{
     auth::Verifier,
-    transports::{Answer, Gate, GraphqlRequest, OperationType, Polled, Subscription, Transport},
+    transports::{Answer, Gate, GraphqlRequest, OperationType, Parsed, Polled, Subscription, Transport},
 };
 
 /// The gate of a running gateway.
@@ -22,6 +22,33 @@ pub(crate) struct Gateway {
     pub(crate) verifier: Verifier,
     pub(crate) graph: Graph,
     pub(crate) engine: Engine,
+}
+
+struct ParsedOperation {
+    graph: Graph,
+    operation: Operation,
+}
+
+#[async_trait]
+impl Parsed for ParsedOperation {
+    fn operation_type(&self) -> OperationType {
+        self.operation.operation_type()
+    }
+
+    async fn execute(self: Box<Self>, viewer: &Viewer, via: Transport) -> Answer {
+        self.graph.execute(Arc::new(viewer.clone()), self.operation, name(via)).await
+    }
+
+    async fn subscribe(
+        self: Box<Self>,
+        viewer: &Viewer,
+        via: Transport,
+        subscriber: Arc<dyn Subscriber>,
+    ) -> Result<Box<dyn Subscription>, Vec<Value>> {
+        let viewer = Arc::new(viewer.clone());
+        let handle = self.graph.subscribe(viewer, self.operation, name(via), subscriber).await?;
+        Ok(Box::new(Running(handle)))
+    }
 }
 
 /// A subscription of the engine, as transports hold it.
@@ -55,24 +82,9 @@ impl Gate for Gateway {
         self.verifier.verify(token)
     }
 
-    fn operation_type(&self, request: &GraphqlRequest) -> Result<OperationType, ClientError> {
-        self.graph.operation_type(request.clone().into())
-    }
-
-    async fn execute(&self, viewer: &Viewer, request: GraphqlRequest, via: Transport) -> Answer {
-        self.graph.execute(Arc::new(viewer.clone()), request.into(), name(via)).await
-    }
-
-    async fn subscribe(
-        &self,
-        viewer: &Viewer,
-        request: GraphqlRequest,
-        via: Transport,
-        subscriber: Arc<dyn Subscriber>,
-    ) -> Result<Box<dyn Subscription>, Vec<Value>> {
-        let viewer = Arc::new(viewer.clone());
-        let handle = self.graph.subscribe(viewer, request.into(), name(via), subscriber).await?;
-        Ok(Box::new(Running(handle)))
+    fn parse(&self, request: GraphqlRequest) -> Result<Box<dyn Parsed>, ClientError> {
+        let operation = self.graph.parse(request.into())?;
+        Ok(Box::new(ParsedOperation { graph: self.graph.clone(), operation }))
     }
 
     async fn poll(

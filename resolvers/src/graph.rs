@@ -71,21 +71,19 @@ impl Graph {
         Ok(Self { schema, services, limits })
     }
 
-    /// Tells what a request is, and whether it is within the limits that need no schema.
+    /// Parses a request, and holds it against the limits that need no schema.
     ///
     /// # Errors
     /// What GraphQL answers with, without having executed anything.
-    pub fn operation_type(&self, raw: RawRequest) -> Result<OperationType, ClientError> {
-        Operation::parse(raw, &self.limits).map(|operation| operation.kind)
+    pub fn parse(&self, raw: RawRequest) -> Result<Operation, ClientError> {
+        Operation::parse(raw, &self.limits)
     }
 
     /// Runs a query or mutation, and has what it shows audited before it answers.
-    pub async fn execute(&self, viewer: Arc<Viewer>, raw: RawRequest, transport: &'static str) -> Answer {
-        let operation = match Operation::parse(raw, &self.limits) {
-            Ok(operation) if operation.kind == OperationType::Subscription => return refused(&not_here()),
-            Ok(operation) => operation,
-            Err(error) => return refused(&error),
-        };
+    pub async fn execute(&self, viewer: Arc<Viewer>, operation: Operation, transport: &'static str) -> Answer {
+        if operation.kind == OperationType::Subscription {
+            return refused(&not_here());
+        }
         let scope = Arc::new(Scope::new(&self.services, viewer, transport));
         let (held_back, executed) = (Arc::new(HeldBack::default()), Executed::default());
         let request = operation.request().data(scope.clone()).data(held_back.clone()).data(executed.clone());
@@ -105,12 +103,11 @@ impl Graph {
     pub async fn subscribe(
         &self,
         viewer: Arc<Viewer>,
-        raw: RawRequest,
+        operation: Operation,
         transport: &'static str,
         subscriber: Arc<dyn Subscriber>,
     ) -> Result<Handle, Vec<Value>> {
         let one = |error: ClientError| vec![error.to_graphql()];
-        let operation = Operation::parse(raw, &self.limits).map_err(one)?;
         let (projection, plan) =
             GraphqlProjection::validate(self.schema.clone(), operation).await.map_err(|response| invalid(*response))?;
         let scope = Scope::new(&self.services, viewer.clone(), transport);

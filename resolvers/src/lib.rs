@@ -13,5 +13,5 @@ mod scope;
 mod selection;
 
 pub use graph::{Answer, Graph, Services};
-pub use operation::{Limits, OperationType, RawRequest};
+pub use operation::{Limits, Operation, OperationType, RawRequest};
 pub use roots::sdl;

@@ -21,7 +21,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Answer, Gate, GraphqlRequest, OperationType, Polled, Subscription, Transport, TransportConfig, tracked_router,
+    Answer, Gate, GraphqlRequest, OperationType, Parsed, Polled, Subscription, Transport, TransportConfig,
+    tracked_router,
 };
 
 /// What the gate was asked.
@@ -36,7 +37,7 @@ pub(super) enum Asked {
 pub(super) struct FakeGate {
     asked: mpsc::UnboundedSender<Asked>,
     /// Lets a query or mutation with `slow` in it finish.
-    pub(super) release: Notify,
+    pub(super) release: Arc<Notify>,
     pub(super) progress: Mutex<ReadVector>,
 }
 
@@ -51,7 +52,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn start(config: TransportConfig) -> Self {
         let (sender, asked) = mpsc::unbounded_channel();
-        let gate = FakeGate { asked: sender, release: Notify::new(), progress: Mutex::new(ReadVector(vec![7])) };
+        let gate = FakeGate { asked: sender, release: Arc::default(), progress: Mutex::new(ReadVector(vec![7])) };
         let (gate, drain) = (Arc::new(gate), CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -94,6 +95,56 @@ pub(super) fn cursor(vector: &ReadVector) -> Cursor {
     Cursor { epoch: Epoch(1), vector: vector.clone() }
 }
 
+struct FakeOperation {
+    operation_type: OperationType,
+    request: GraphqlRequest,
+    asked: mpsc::UnboundedSender<Asked>,
+    release: Arc<Notify>,
+}
+
+#[async_trait]
+impl Parsed for FakeOperation {
+    fn operation_type(&self) -> OperationType {
+        self.operation_type
+    }
+
+    async fn execute(self: Box<Self>, _: &Viewer, _: Transport) -> Answer {
+        let query = &self.request.query;
+        let _ = self.asked.send(Asked::Executing);
+        if query.contains("panic") {
+            panic!("as asked for");
+        }
+        if query.contains("slow") {
+            self.release.notified().await;
+        }
+        let _ = self.asked.send(Asked::Executed);
+        if query.contains("invalid") {
+            return Answer { body: r#"{"errors":[{"message":"no such field"}]}"#.into(), executed: false };
+        }
+        let variables = self.request.variables.unwrap_or_default();
+        Answer { body: json!({ "data": { "echo": variables } }).to_string().into(), executed: true }
+    }
+
+    async fn subscribe(
+        self: Box<Self>,
+        _: &Viewer,
+        _: Transport,
+        subscriber: Arc<dyn Subscriber>,
+    ) -> Result<Box<dyn Subscription>, Vec<Value>> {
+        let query = &self.request.query;
+        if query.contains("denied") {
+            return Err(vec![ClientError::not_found().to_graphql()]);
+        }
+        let _ = self.asked.send(Asked::Subscribed(subscriber));
+        if query.contains("slow") {
+            let _told = Told(self.asked.clone(), Some(Asked::Unsubscribed));
+            self.release.notified().await;
+        }
+        let place = if query.contains("behind") { vec![1] } else { vec![u64::MAX] };
+        Ok(Box::new(Live(Told(self.asked.clone(), Some(Asked::Unsubscribed)), ReadVector(place))))
+    }
+}
+
 #[async_trait]
 impl Gate for FakeGate {
     fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
@@ -107,48 +158,15 @@ impl Gate for FakeGate {
         Ok(Viewer { tenant, user, purpose: PurposeOfUse::Treatment, expires: Timestamp::now() + lasts })
     }
 
-    fn operation_type(&self, request: &GraphqlRequest) -> Result<OperationType, ClientError> {
-        match request.query.split(' ').next() {
-            Some("query") => Ok(OperationType::Query),
-            Some("mutation") => Ok(OperationType::Mutation),
-            Some("subscription") => Ok(OperationType::Subscription),
-            _ => Err(ClientError::new(Code::ParseFailed, "not GraphQL")),
-        }
-    }
-
-    async fn execute(&self, _: &Viewer, request: GraphqlRequest, _: Transport) -> Answer {
-        let _ = self.asked.send(Asked::Executing);
-        if request.query.contains("panic") {
-            panic!("as asked for");
-        }
-        if request.query.contains("slow") {
-            self.release.notified().await;
-        }
-        let _ = self.asked.send(Asked::Executed);
-        if request.query.contains("invalid") {
-            return Answer { body: r#"{"errors":[{"message":"no such field"}]}"#.into(), executed: false };
-        }
-        let variables = request.variables.unwrap_or_default();
-        Answer { body: json!({ "data": { "echo": variables } }).to_string().into(), executed: true }
-    }
-
-    async fn subscribe(
-        &self,
-        _: &Viewer,
-        request: GraphqlRequest,
-        _: Transport,
-        subscriber: Arc<dyn Subscriber>,
-    ) -> Result<Box<dyn Subscription>, Vec<Value>> {
-        if request.query.contains("denied") {
-            return Err(vec![ClientError::not_found().to_graphql()]);
-        }
-        let _ = self.asked.send(Asked::Subscribed(subscriber));
-        if request.query.contains("slow") {
-            let _told = Told(self.asked.clone(), Some(Asked::Unsubscribed));
-            self.release.notified().await;
-        }
-        let place = if request.query.contains("behind") { vec![1] } else { vec![u64::MAX] };
-        Ok(Box::new(Live(Told(self.asked.clone(), Some(Asked::Unsubscribed)), ReadVector(place))))
+    fn parse(&self, request: GraphqlRequest) -> Result<Box<dyn Parsed>, ClientError> {
+        let operation_type = match request.query.split(' ').next() {
+            Some("query") => OperationType::Query,
+            Some("mutation") => OperationType::Mutation,
+            Some("subscription") => OperationType::Subscription,
+            _ => return Err(ClientError::new(Code::ParseFailed, "not GraphQL")),
+        };
+        let (asked, release) = (self.asked.clone(), self.release.clone());
+        Ok(Box::new(FakeOperation { operation_type, request, asked, release }))
     }
 
     async fn poll(

@@ -15,7 +15,7 @@ use sluice_schema::{
 };
 
 use super::{
-    Answer, GraphqlRequest, OperationType, Transport, bearer,
+    Answer, GraphqlRequest, OperationType, Parsed, Transport, bearer,
     negotiate::{Media, is_json},
     router::Context,
     status::{error_body, http_status, respond},
@@ -57,28 +57,22 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
     }
     let viewer = bearer::authenticate(&*context.gate, request.headers())?;
     let request = read(request, context.config.max_body_bytes).await?;
-    match context.gate.operation_type(&request) {
+    match context.gate.parse(request) {
         Err(error) => Ok(not_executed(media, http_status(error.code), error_body(&error))),
-        Ok(OperationType::Subscription) => Err(refused(
+        Ok(parsed) if parsed.operation_type() == OperationType::Subscription => Err(refused(
             StatusCode::BAD_REQUEST,
             "A subscription needs a WebSocket: connect to /graphql with the subprotocol `graphql-transport-ws`.",
         )),
-        Ok(operation) => execute(context, viewer, request, operation).await.map(|answer| executed(media, answer)),
+        Ok(parsed) => execute(context, viewer, parsed).await.map(|answer| executed(media, answer)),
     }
 }
 
 /// A mutation runs to its end even if the client goes away meanwhile; a query does not.
-async fn execute(
-    context: &Context,
-    viewer: Viewer,
-    request: GraphqlRequest,
-    operation: OperationType,
-) -> Result<Answer, Refused> {
-    if operation != OperationType::Mutation {
-        return Ok(context.gate.execute(&viewer, request, Transport::Http).await);
+async fn execute(context: &Context, viewer: Viewer, parsed: Box<dyn Parsed>) -> Result<Answer, Refused> {
+    if parsed.operation_type() != OperationType::Mutation {
+        return Ok(parsed.execute(&viewer, Transport::Http).await);
     }
-    let gate = Arc::clone(&context.gate);
-    let running = context.tasks.spawn(async move { gate.execute(&viewer, request, Transport::Http).await });
+    let running = context.tasks.spawn(async move { parsed.execute(&viewer, Transport::Http).await });
     running.await.map_err(|_| ClientError::new(Code::Internal, "A fault of ours; it is unknown what was done.").into())
 }
 

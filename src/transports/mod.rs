@@ -72,27 +72,32 @@ pub trait Subscription: Send {
     }
 }
 
+/// A request that is GraphQL and within the limits. Nothing of it was executed.
+#[async_trait]
+pub trait Parsed: Send {
+    fn operation_type(&self) -> OperationType;
+
+    /// Runs a query or mutation.
+    async fn execute(self: Box<Self>, viewer: &Viewer, via: Transport) -> Answer;
+
+    /// Starts a subscription. Errors are GraphQL errors, ready to send (an array for graphql-ws's `error` message).
+    async fn subscribe(
+        self: Box<Self>,
+        viewer: &Viewer,
+        via: Transport,
+        subscriber: Arc<dyn Subscriber>,
+    ) -> Result<Box<dyn Subscription>, Vec<serde_json::Value>>;
+}
+
 /// The one way in: authenticate → authorize → engine → audit → deliver.
 #[async_trait]
 pub trait Gate: Send + Sync + 'static {
     /// Reads a bearer token (without the word "Bearer").
     fn authenticate(&self, token: &str) -> Result<Viewer, ClientError>;
 
-    /// Parses just enough to tell what it is and whether it is within the limits; an error is one that GraphQL answers
-    /// with (`executed: false`).
-    fn operation_type(&self, request: &GraphqlRequest) -> Result<OperationType, ClientError>;
-
-    /// Runs a query or mutation.
-    async fn execute(&self, viewer: &Viewer, request: GraphqlRequest, via: Transport) -> Answer;
-
-    /// Starts a subscription. Errors are GraphQL errors, ready to send (an array for graphql-ws's `error` message).
-    async fn subscribe(
-        &self,
-        viewer: &Viewer,
-        request: GraphqlRequest,
-        via: Transport,
-        subscriber: Arc<dyn Subscriber>,
-    ) -> Result<Box<dyn Subscription>, Vec<serde_json::Value>>;
+    /// Parses a request, once, and holds it against the limits; an error is one that GraphQL answers with
+    /// (`executed: false`).
+    fn parse(&self, request: GraphqlRequest) -> Result<Box<dyn Parsed>, ClientError>;
 
     /// Waits until there is at least one event behind `after` that the viewer may see, or the wait is over.
     async fn poll(

@@ -47,9 +47,9 @@ impl Default for Limits {
     }
 }
 
-/// A parsed request.
+/// A parsed request, within the limits that need no schema.
 #[derive(Debug, Clone)]
-pub(crate) struct Operation {
+pub struct Operation {
     pub(crate) kind: OperationType,
     document: ExecutableDocument,
     name: Option<String>,
@@ -79,6 +79,10 @@ impl Operation {
             hoist::root_fields(&mut operation.document, operation.name.as_deref())?;
         }
         Ok(operation)
+    }
+
+    pub fn operation_type(&self) -> OperationType {
+        self.kind
     }
 
     /// For async-graphql.

@@ -17,7 +17,7 @@ use tokio::{sync::Semaphore, task::AbortHandle};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    super::{Gate, GraphqlRequest, OperationType, Subscription, Transport, router::Context},
+    super::{Gate, GraphqlRequest, OperationType, Parsed, Subscription, Transport, router::Context},
     outbox::{Feed, Outbox, Outgoing},
     protocol::{Delivery, Operation},
 };
@@ -73,16 +73,17 @@ impl Operations {
     }
 
     pub(super) fn start(self: &Arc<Self>, viewer: Arc<Viewer>, operation: Operation, request: GraphqlRequest) {
-        let kind = match self.gate.operation_type(&request) {
-            Ok(kind) => kind,
+        let parsed = match self.gate.parse(request) {
+            Ok(parsed) => parsed,
             Err(error) => return self.deliver(Delivery::Refused(operation, vec![error.to_graphql()])),
         };
+        let kind = parsed.operation_type();
         let wanted = Arc::new(AtomicBool::new(true));
         // Held until the entry is there: the task may be quick.
         let mut running = self.lock();
         let (number, id) = (operation.number, operation.id.to_string());
-        let job = Job { operations: Arc::clone(self), viewer, operation, request, wanted: Arc::clone(&wanted) };
-        let task = self.tasks.spawn(job.run(kind));
+        let job = Job { operations: Arc::clone(self), viewer, operation, parsed, wanted: Arc::clone(&wanted) };
+        let task = self.tasks.spawn(job.run());
         let abort = (kind != OperationType::Mutation).then(|| task.abort_handle());
         let kind = if kind == OperationType::Subscription { Kind::Starting } else { Kind::Execution };
         running.insert(number, Running { id, wanted, abort, kind });
@@ -142,31 +143,31 @@ struct Job {
     operations: Arc<Operations>,
     viewer: Arc<Viewer>,
     operation: Operation,
-    request: GraphqlRequest,
+    parsed: Box<dyn Parsed>,
     wanted: Arc<AtomicBool>,
 }
 
 impl Job {
-    async fn run(self, kind: OperationType) {
+    async fn run(self) {
         let _fault = Fault { operations: Arc::clone(&self.operations), operation: self.operation.clone() };
         let operations = Arc::clone(&self.operations);
         let Ok(_permit) = operations.permits.acquire().await else { return };
         if !self.wanted.load(Ordering::Acquire) {
             return;
         }
-        match kind {
+        match self.parsed.operation_type() {
             OperationType::Subscription => self.subscribe().await,
             OperationType::Query | OperationType::Mutation => {
-                let answer = operations.gate.execute(&self.viewer, self.request, Transport::GraphqlWs).await;
+                let answer = self.parsed.execute(&self.viewer, Transport::GraphqlWs).await;
                 operations.deliver(Delivery::Answer(self.operation, answer));
             }
         }
     }
 
     async fn subscribe(self) {
-        let Self { operations, viewer, operation, request, wanted } = self;
+        let Self { operations, viewer, operation, parsed, wanted } = self;
         let feed = Feed { outbox: Arc::clone(&operations.outbox), operation: operation.clone(), wanted };
-        match operations.gate.subscribe(&viewer, request, Transport::GraphqlWs, Arc::new(feed)).await {
+        match parsed.subscribe(&viewer, Transport::GraphqlWs, Arc::new(feed)).await {
             Ok(live) => operations.keep(operation.number, live),
             Err(errors) => operations.deliver(Delivery::Refused(operation, errors)),
         }
