@@ -102,6 +102,8 @@ impl Gate for Gateway {
             start: after.map_or(Start::Live, Start::After),
             subscriber,
             transport: name(Transport::LongPoll),
+            // It is over soon.
+            root: None,
         };
         self.engine.poll(wait, make).await
     }

@@ -24,7 +24,7 @@ use sluice_schema::{
 use sluice_subscriptions::{
     access::Question,
     deliver::Subscriber,
-    engine::{Handle, Start, Subscribe},
+    engine::{Handle, Root, Start, Subscribe},
 };
 
 pub use crate::scope::Services;
@@ -34,7 +34,7 @@ use crate::{
     operation::{Limits, Operation, OperationType, RawRequest},
     projection::{GraphqlProjection, Plan, Source, unexplained},
     roots::{GraphqlSchema, builder},
-    scope::{Scope, sees_check, sight_of_check},
+    scope::{CHECK, Scope, sees_check, sight_of_check},
 };
 
 /// The schema with its services.
@@ -112,7 +112,7 @@ impl Graph {
             GraphqlProjection::validate(self.schema.clone(), operation).await.map_err(|response| invalid(*response))?;
         let scope = Scope::new(&self.services, viewer.clone(), transport);
         let watched = self.watch(&scope, plan).await;
-        let (pattern, start) = match watched {
+        let (pattern, start, root) = match watched {
             Ok(watched) => watched,
             Err(error) => {
                 // A denial that can't be audited is one all the same.
@@ -120,19 +120,21 @@ impl Graph {
                 return Err(one(audited.err().unwrap_or(error)));
             }
         };
-        let subscribe = Subscribe { viewer, pattern, projection: Arc::new(projection), start, subscriber, transport };
+        let projection = Arc::new(projection);
+        let subscribe = Subscribe { viewer, pattern, projection, start, subscriber, transport, root };
         self.services.engine.subscribe(subscribe).await.map_err(one)
     }
 
-    /// What is watched as a channel pattern, and where it begins.
-    async fn watch(&self, scope: &Scope, plan: Plan) -> Result<(ChannelPattern, Start), ClientError> {
+    /// What is watched as a channel pattern, where it begins, and what it stands and falls with.
+    async fn watch(&self, scope: &Scope, plan: Plan) -> Result<(ChannelPattern, Start, Option<Root>), ClientError> {
         // Taken before the state is read, so that nothing in between is missed; what the state holds is not told again.
         let from = match (&plan.source, &plan.after) {
             (Source::Check(_) | Source::Member(_), None) => self.services.engine.settled(SETTLE).await,
             _ => self.services.engine.place(),
         };
-        let (pattern, state) = match plan.source {
-            Source::Channel(pattern) => return Ok((pattern, plan.after.map_or(Start::Live, Start::After))),
+        let since = self.services.access.told();
+        let (pattern, state, member) = match plan.source {
+            Source::Channel(pattern) => return Ok((pattern, plan.after.map_or(Start::Live, Start::After), None)),
             Source::Check(id) => {
                 let tenant = &scope.viewer.tenant;
                 let current =
@@ -141,18 +143,19 @@ impl Graph {
                 let member = current.as_ref().and_then(|current| current.check.member_id.parse::<MemberId>().ok());
                 self.authorize(scope, member.as_ref(), &format!("EligibilityCheck/{id}")).await?;
                 let member = member.ok_or_else(ClientError::not_found)?;
-                (Channel::eligibility_check(&member, &id).into(), current)
+                (Channel::eligibility_check(&member, &id).into(), current, member)
             }
             Source::Member(member) => {
                 self.authorize(scope, Some(&member), &format!("Member/{member}")).await?;
                 let latest = sluice_domain::store::Page { after: None, limit: 1 };
                 let current =
                     self.services.reader.list(&scope.viewer.tenant, &member, &latest).await.map_err(unreadable)?;
-                (ChannelPattern::member_eligibility(&member), current.into_iter().next())
+                (ChannelPattern::member_eligibility(&member), current.into_iter().next(), member)
             }
         };
         let state = state.map(|current| current.event);
-        Ok((pattern, plan.after.map_or(Start::Snapshot { from, state }, Start::After)))
+        let root = Root { member, label: CHECK.label, since };
+        Ok((pattern, plan.after.map_or(Start::Snapshot { from, state }, Start::After), Some(root)))
     }
 
     async fn authorize(&self, scope: &Scope, member: Option<&MemberId>, what: &str) -> Result<(), ClientError> {

@@ -27,6 +27,8 @@ codes! {
     Unauthenticated = "UNAUTHENTICATED",
     /// There is no such thing, or the viewer may not see it: the two are not told apart.
     NotFound = "NOT_FOUND",
+    /// What was watched may not be seen any more.
+    PermissionRevoked = "PERMISSION_REVOKED",
     /// Not GraphQL.
     ParseFailed = "GRAPHQL_PARSE_FAILED",
     /// GraphQL, but not for this schema.

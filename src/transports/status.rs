@@ -13,6 +13,7 @@ pub fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::NotFound => StatusCode::NOT_FOUND,
+        Code::PermissionRevoked => StatusCode::FORBIDDEN,
         Code::Conflict | Code::IdempotencyConflict => StatusCode::CONFLICT,
         Code::CursorExpired => StatusCode::GONE,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     clients::PERSON,
-    harness::{RICH, Server, Ws, question},
+    harness::{Frame, RICH, Server, Ws, question, soon},
     installation::required,
     parts::{Paused, Postmaster, Proxy, resident, revoke_guardian},
     scene::{
@@ -75,6 +75,22 @@ async fn holds_while<T>(leave: impl AsyncFnOnce() -> T) {
         .await;
 }
 
+/// Nothing happens to the member meanwhile.
+#[tokio::test]
+async fn a_revocation_written_straight_to_it_ends_a_quiet_stream_and_no_other() {
+    let server = Server::start(named("quiet")).await;
+    let (mut guardian, mut nurse) = (listen(&server, "guardian").await, listen(&server, "nurse").await);
+    revoke_guardian(server.home()).await;
+    let ended = soon("the end", guardian.frame_for("w")).await;
+    assert!(
+        matches!(&ended, Frame::Error(errors) if errors[0]["extensions"]["code"] == "PERMISSION_REVOKED"),
+        "{ended:?}"
+    );
+    let check = insist(server.viewer(PERSON), "afterwards").await;
+    hears_of(&mut nurse, &check).await;
+    assert!(!guardian.heard().await.contains(&check));
+}
+
 /// One gateway reaches SpiceDB and goes on; another does not, and has events to show.
 #[tokio::test]
 async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
@@ -110,6 +126,7 @@ async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
     names_as_away(&cut_off, &[]).await;
     let (guardian, stranger) = (listening[0].heard().await, listening[2].heard().await);
     assert!(!guardian.contains(&meanwhile) && !guardian.contains(&last), "her access ended before: {guardian}");
+    assert!(guardian.contains("PERMISSION_REVOKED"), "she is told: {guardian}");
     assert!(!stranger.contains("memberEligibility"), "{stranger}");
     assert_eq!(insist(cut_off.viewer(PERSON), "meanwhile").await, meanwhile, "the refused request left nothing else");
 }

@@ -7,7 +7,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     sync::{
-        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -20,6 +20,7 @@ use sluice_schema::{
     ids::{MemberId, TenantId, UserId},
     viewer::{PurposeOfUse, Viewer},
 };
+use tokio::sync::broadcast;
 
 use super::{Decided, Question, RESOURCE, SUBJECT};
 use crate::relationships::{Heed, ObjectRef, Touched};
@@ -59,7 +60,12 @@ pub(super) struct Cache {
     /// Until when changes are known, in nanoseconds behind `begun`.
     known_until: AtomicU64,
     begun: Instant,
+    /// For those who decide anew what is running. Each of these was forgotten here before it is told.
+    changes: broadcast::Sender<Arc<[Touched]>>,
 }
+
+/// Changes that wait for somebody who decides anew; one who misses some decides everything anew.
+const CHANGES: usize = 256;
 
 #[derive(Default)]
 struct State {
@@ -95,7 +101,16 @@ impl Equivalent<ViewerKey> for ViewerOf<'_> {
 
 impl Cache {
     pub(super) fn new() -> Self {
-        Self { state: RwLock::default(), known_until: AtomicU64::new(0), begun: Instant::now() }
+        Self {
+            state: RwLock::default(),
+            known_until: AtomicU64::new(0),
+            begun: Instant::now(),
+            changes: broadcast::Sender::new(CHANGES),
+        }
+    }
+
+    pub(super) fn changes(&self) -> broadcast::Receiver<Arc<[Touched]>> {
+        self.changes.subscribe()
     }
 
     /// Whether anything that is kept may be used now.
@@ -103,8 +118,13 @@ impl Cache {
         nanoseconds(self.begun.elapsed()) < self.known_until.load(Ordering::Acquire)
     }
 
+    /// How many changes were told so far.
+    pub(super) fn told(&self) -> u64 {
+        self.read().told
+    }
+
     pub(super) fn asked(&self) -> Asked {
-        Asked(self.read().told)
+        Asked(self.told())
     }
 
     /// What was decided, if it still holds and answers all of this. Only where [`Self::is_known`].
@@ -163,6 +183,9 @@ impl Heed for Cache {
                 state.recent.pop_front();
             }
         }
+        drop(state);
+        // Nobody need listen.
+        let _ = self.changes.send(touched.into());
     }
 
     fn known_until(&self, until: Option<Instant>) {
@@ -256,7 +279,8 @@ impl State {
     }
 }
 
-fn touches(touched: &Touched, viewer: &Viewer, member: &MemberId) -> bool {
+/// Whether a change may alter what the viewer may see of the member.
+pub(crate) fn touches(touched: &Touched, viewer: &Viewer, member: &MemberId) -> bool {
     let tenant = viewer.tenant.as_str();
     let is = |object: &ObjectRef, object_type: &str, id: &str| {
         &*object.object_type == object_type && object.id.split_once('/').is_none_or(|of| of == (tenant, id))

@@ -13,9 +13,11 @@ use sluice_schema::{
     ids::MemberId,
     viewer::Viewer,
 };
+use tokio::sync::broadcast;
 
+pub(crate) use self::cache::touches;
 use self::cache::{Cache, Kept};
-use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError};
+use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError, Touched};
 
 /// What decisions are about, and whose they are, by the names of the authorization schema.
 const RESOURCE: &str = "member";
@@ -70,6 +72,16 @@ impl Access {
         let heed: Weak<Cache> = Arc::downgrade(&cache);
         relationships.follow(heed);
         Self { relationships, deadline, cache }
+    }
+
+    /// How many changes were told so far: a decision that was asked for behind it heeds them all.
+    pub fn told(&self) -> u64 {
+        self.cache.told()
+    }
+
+    /// What changes from now on: decisions that were made before a change is told may be others now.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<[Touched]>> {
+        self.cache.changes()
     }
 
     /// What each viewer may see of each member, in the order of the questions: as it was decided before, where every change

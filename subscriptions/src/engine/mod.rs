@@ -7,6 +7,7 @@
 mod batch;
 mod catch_up;
 mod poll;
+mod revoke;
 mod shard;
 mod start;
 mod subscription;
@@ -24,8 +25,10 @@ use std::{
 };
 
 use sluice_schema::{
+    access::Label,
     channel::ChannelPattern,
     event::RecordedEvent,
+    ids::MemberId,
     position::{Cursor, ReadVector},
     viewer::Viewer,
 };
@@ -74,6 +77,18 @@ pub struct Subscribe {
     pub subscriber: Arc<dyn Subscriber>,
     /// The wire protocol's name, for the audit trail.
     pub transport: &'static str,
+    /// What it stands and falls with, beside each event; `None` where it is for whatever comes.
+    pub root: Option<Root>,
+}
+
+/// The one member whose events a subscription is for. When this viewer may not see her any more, it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    pub member: MemberId,
+    /// What she has to be open by.
+    pub label: Label,
+    /// [`Access::told`] before it was decided that it may begin.
+    pub since: u64,
 }
 
 /// The running engine; cheap to clone.

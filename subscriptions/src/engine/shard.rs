@@ -1,22 +1,29 @@
 //! The task that routes every event, in one order, to the subscriptions attached to it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sluice_schema::{event::RecordedEvent, position::ReadVector};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{broadcast::error::RecvError, mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 
 use super::{
     Shared,
     batch::{self, Ended, Entry, Renderers},
-    catch_up,
+    catch_up, revoke,
     subscription::Live,
     window::Window,
 };
 use crate::{
     log::{LogError, reader::Reader},
     opened::OpenedEvent,
+    relationships::{ObjectRef, Touched},
     route::Index,
 };
+
+/// Changes that wait to be decided after, each by itself.
+const UNDECIDED: usize = 1024;
 
 /// How many events are decided and audited together at most.
 const BATCH: usize = 256;
@@ -52,7 +59,13 @@ struct Shard {
     /// How many attached subscriptions use each projection.
     users: HashMap<Arc<str>, usize>,
     window: Window,
+    /// Changes after which it is not decided yet who goes on.
+    undecided: Vec<Touched>,
+    decide_at: Instant,
 }
+
+/// How soon it is asked again who goes on, where that could not be decided.
+const DECIDE_AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs until shutdown, or until the log has a hole.
 pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiver<Command>, start: ReadVector) {
@@ -65,13 +78,23 @@ pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiv
         index: Index::default(),
         renderers: Renderers::default(),
         users: HashMap::new(),
+        undecided: Vec::new(),
+        decide_at: Instant::now(),
     };
+    let mut changes = shard.shared.parts.access.changes();
     loop {
         tokio::select! {
             // Commands first: who attaches now is spared a round.
             biased;
             () = shard.shared.shutdown.cancelled() => return,
             Some(command) = commands.recv() => shard.obey(command).await,
+            changed = changes.recv() => match changed {
+                Ok(touched) => shard.decide_anew(&touched).await,
+                // Missed some.
+                Err(RecvError::Lagged(_)) => shard.decide_anew(&[Touched::Everything]).await,
+                Err(RecvError::Closed) => return,
+            },
+            () = sleep_until(shard.decide_at), if !shard.undecided.is_empty() => shard.decide_anew(&[]).await,
             batch = reader.next_batch(BATCH) => match batch {
                 Ok(events) => shard.route(events).await,
                 Err(LogError::Unavailable(why)) => catch_up::back_off("the log can't be read", &why).await,
@@ -101,6 +124,31 @@ impl Shard {
         }
     }
 
+    /// After a change: ends what nobody may see any more.
+    async fn decide_anew(&mut self, touched: &[Touched]) {
+        let mut touched = [std::mem::take(&mut self.undecided).as_slice(), touched].concat();
+        // However many there were, one stands for all.
+        if touched.len() > UNDECIDED {
+            touched = vec![Touched::Everything];
+        }
+        match revoke::revoked(&self.shared.parts.access, self.subscriptions.values(), &touched).await {
+            Ok(revoked) => {
+                metrics::counter!("sluice_subscriptions_revoked_total").increment(revoked.len() as u64);
+                let ended = revoked.into_iter().map(|live| (live, self.vector.clone(), Some(revoke::error())));
+                self.end(ended.collect());
+            }
+            Err(error) => {
+                tracing::debug!(%error, "it can't be decided who goes on");
+                self.decide_later(touched);
+            }
+        }
+    }
+
+    fn decide_later(&mut self, touched: Vec<Touched>) {
+        self.undecided.extend(touched);
+        self.decide_at = Instant::now() + DECIDE_AGAIN;
+    }
+
     /// Takes a subscription over, with what little it has yet to see.
     async fn attach(&mut self, live: Arc<Live>, vector: ReadVector) -> Attached {
         if live.stopped.is_cancelled() {
@@ -116,10 +164,27 @@ impl Shard {
             Err(_held) => return Attached::Behind,
             Ok(ended) => match ended.into_iter().next() {
                 Some((live, at, error)) => live.end(&at, error),
-                None => self.insert(live),
+                None => {
+                    self.insert(live.clone());
+                    self.decide_first(&live).await;
+                }
             },
         }
         Attached::Yes
+    }
+
+    /// A change since it began was told to the shard alone, which did not have it yet.
+    async fn decide_first(&mut self, live: &Arc<Live>) {
+        let Some(root) = live.root.as_ref().filter(|root| root.since != self.shared.parts.access.told()) else {
+            return;
+        };
+        let member = Touched::Resource(ObjectRef::new("member", &live.viewer.tenant, root.member.as_str()));
+        match revoke::revoked(&self.shared.parts.access, std::iter::once(live), std::slice::from_ref(&member)).await {
+            Ok(revoked) => {
+                self.end(revoked.into_iter().map(|live| (live, self.vector.clone(), Some(revoke::error()))).collect())
+            }
+            Err(_) => self.decide_later(vec![member]),
+        }
     }
 
     fn insert(&mut self, live: Arc<Live>) {

@@ -15,7 +15,7 @@ use sluice_schema::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, Subscribe, shard::Command};
+use super::{Root, Shared, Subscribe, shard::Command};
 use crate::{audit::Recipient, deliver::Subscriber, render::Projection};
 
 /// A subscription, owned by the shard or by the task that catches it up: never by both.
@@ -25,6 +25,7 @@ pub(super) struct Live {
     pub(super) pattern: ChannelPattern,
     pub(super) projection: Arc<dyn Projection>,
     pub(super) subscriber: Arc<dyn Subscriber>,
+    pub(super) root: Option<Root>,
     transport: &'static str,
     /// The state that it began with: earlier events of the same entity are in it already.
     state: Option<Arc<RecordedEvent>>,
@@ -38,13 +39,14 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(id: u64, subscribe: Subscribe, place: ReadVector, state: Option<Arc<RecordedEvent>>) -> Self {
-        let Subscribe { viewer, pattern, projection, subscriber, transport, .. } = subscribe;
+        let Subscribe { viewer, pattern, projection, subscriber, transport, root, .. } = subscribe;
         Self {
             id,
             viewer,
             pattern,
             projection,
             subscriber,
+            root,
             transport,
             state,
             stopped: CancellationToken::new(),

@@ -157,6 +157,7 @@ pub(super) fn subscribe(viewer: Viewer, pattern: &str, start: Start, subscriber:
         start,
         subscriber,
         transport: "test",
+        root: None,
     }
 }
 

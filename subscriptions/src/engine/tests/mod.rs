@@ -2,3 +2,4 @@ mod bench;
 mod delivery;
 mod faults;
 mod resume;
+mod revoke;

@@ -1,0 +1,70 @@
+//! A subscription to a member ends when she is not for the viewer any more.
+
+use std::sync::Arc;
+
+use sluice_schema::{access::table, error::Code};
+
+use super::bench::*;
+use crate::{
+    engine::{Handle, Root, Start, Subscribe},
+    relationships::{ObjectRef, Relationship, Relationships, SubjectRef, Update},
+};
+
+/// Subscribed to member m-1, as its root.
+async fn watch(bench: &Bench, name: &str, probe: &Arc<Probe>) -> Handle {
+    let label = table("sluice.eligibility.v1.EligibilityCheck").expect("is annotated").label;
+    let root = Root { member: "m-1".parse().expect("an id"), label, since: bench.parts.access.told() };
+    let subscribe = subscribe(viewer(name), "/members/m-1/**", Start::Live, probe.clone());
+    let begun = bench.engine.subscribe(Subscribe { root: Some(root), ..subscribe }).await;
+    begun.expect("begins")
+}
+
+/// In tenant `acme`.
+fn nurse_in_team() -> Relationship {
+    let tenant = "acme".parse().expect("a tenant");
+    let subject = SubjectRef { object: ObjectRef::new("user", &tenant, "nurse"), relation: None };
+    Relationship {
+        resource: ObjectRef::new("care_team", &tenant, "t-1"),
+        relation: "member".into(),
+        subject,
+        expires: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_event_it_ends_with_a_reason_and_others_go_on() {
+    let bench = Bench::keeping().await;
+    let [nurse, member] = [Probe::new(), Probe::new()];
+    let (one, other) = (watch(&bench, "nurse", &nurse).await, watch(&bench, "member", &member).await);
+    one.caught_up().await;
+    other.caught_up().await;
+    bench.relationships.write(vec![Update::Delete(nurse_in_team())]).await.expect("is written");
+    assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
+    bench.publish("acme", "m-1", 0, "ec-1");
+    member.count(1).await;
+    assert!(nurse.now().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_takes_nothing_away_ends_nothing() {
+    let bench = Bench::keeping().await;
+    let nurse = Probe::new();
+    let handle = watch(&bench, "nurse", &nurse).await;
+    handle.caught_up().await;
+    bench.relationships.write(vec![Update::Touch(nurse_in_team())]).await.expect("is written");
+    bench.publish("acme", "m-1", 0, "ec-1");
+    nurse.count(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_away_while_it_began_ends_it_as_it_is_attached() {
+    let bench = Bench::keeping().await;
+    let nurse = Probe::new();
+    let label = table("sluice.eligibility.v1.EligibilityCheck").expect("is annotated").label;
+    let since = bench.parts.access.told();
+    bench.relationships.write(vec![Update::Delete(nurse_in_team())]).await.expect("is written");
+    let root = Root { member: "m-1".parse().expect("an id"), label, since };
+    let subscribe = subscribe(viewer("nurse"), "/members/m-1/**", Start::Live, nurse.clone());
+    let _handle = bench.engine.subscribe(Subscribe { root: Some(root), ..subscribe }).await.expect("begins");
+    assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
+}
