@@ -36,7 +36,7 @@ pub(crate) use self::{
 };
 use crate::{
     auth::{Issuer, IssuerError, JwksError, Verifier},
-    config::{Clearinghouse, Config, Latency, LogKind, RelationshipsKind, StoreKind},
+    config::{Clearinghouse, Config, Latency, LogKind, RelationshipsKind, Role, StoreKind},
 };
 
 /// Why the gateway can't start.
@@ -115,7 +115,10 @@ impl Parts {
         };
         let topic = match config.parts.log {
             LogKind::Store => None,
-            LogKind::Kafka => kafka::open(config, &storage.outbox, storage.checkpoints.as_ref()).await?,
+            LogKind::Kafka => match kafka::open(config, &storage.outbox, storage.checkpoints.as_ref()).await {
+                Ok(topic) => topic,
+                Err(error) => return Err(not_opened(error, config, &storage).await),
+            },
         };
         Ok(Self {
             payer: Arc::new(clearinghouse(&config.eligibility.clearinghouse)),
@@ -174,6 +177,18 @@ impl Parts {
             Place::Platform(platform) => platform.close().await,
         }
     }
+}
+
+/// A relay that comes to a topic that was made anew begins a new epoch, also where the process can't start for the same
+/// reason: nobody else may be there to do it. The next start goes on in the new epoch.
+async fn not_opened(error: StartError, config: &Config, storage: &Storage) -> StartError {
+    if let (StartError::Kafka(sluice_adapters::kafka::OpenError::MadeAnew { .. }), Place::Platform(platform), true) =
+        (&error, &storage.place, config.server.has(Role::Relay))
+        && let Ok(kafka) = kafka_options(config)
+    {
+        super::relay::begin_epoch(&platform.store, &kafka).await;
+    }
+    error
 }
 
 fn clearinghouse(config: &Clearinghouse) -> SimulatedClearinghouse {

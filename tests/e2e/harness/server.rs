@@ -103,6 +103,12 @@ impl Server {
         soon("the end of the process", self.child.wait()).await.unwrap()
     }
 
+    /// As [`Self::ended`], for what only looks from time to time.
+    pub(crate) async fn ended_in(&mut self, patience: Duration) -> ExitStatus {
+        let ended = tokio::time::timeout(patience, self.child.wait()).await;
+        ended.unwrap_or_else(|_| panic!("waited {patience:?} for the end of {}", self.name)).unwrap()
+    }
+
     /// Waits for the end, then gives the directory back, to start again in it.
     pub(crate) async fn crashed(mut self) -> Home {
         let status = self.ended().await;
