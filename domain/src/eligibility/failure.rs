@@ -31,6 +31,11 @@ impl AdvanceError {
         matches!(self, Self::Refused(_))
     }
 
+    /// No store will ever take it.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Append(AppendError::TooLarge { .. }))
+    }
+
     /// For the client. What is a fault of ours is logged under the correlation id, and is not in there.
     pub(crate) fn into_client(self, cause: &Cause) -> ClientError {
         if !matches!(self, Self::Refused(_) | Self::Append(AppendError::IdempotencyConflict)) {
@@ -49,6 +54,10 @@ impl AdvanceError {
                 "This idempotency key was used with another input. Use a new key for a new request.",
             )
             .at("idempotencyKey"),
+            Self::Append(AppendError::TooLarge { largest, .. }) => ClientError::new(
+                Code::LimitExceeded,
+                format!("The check would be larger than can be kept: {largest} bytes is the most. Nothing was stored."),
+            ),
             Self::Append(AppendError::Unavailable(_)) => ClientError::new(
                 Code::Unavailable,
                 "It is not known whether this was stored. Send it again, with the same idempotency key if it had one.",

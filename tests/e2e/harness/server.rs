@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::{Viewer, soon};
+use super::{DEADLINE, Viewer, soon};
 use crate::installation::Home;
 
 /// How a server is started.
@@ -100,7 +100,7 @@ impl Server {
 
     /// Waits until the process has ended, whatever ended it (a failpoint's abort, too).
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        soon("the end of the process", self.child.wait()).await.unwrap()
+        self.ended_in(DEADLINE).await
     }
 
     /// As [`Self::ended`], for what only looks from time to time.
