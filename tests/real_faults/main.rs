@@ -6,6 +6,7 @@
 #[path = "../e2e/crash/clients/mod.rs"]
 mod clients;
 mod crash;
+mod doctor;
 mod epoch;
 #[path = "../e2e/crash/evidence.rs"]
 mod evidence;

@@ -181,9 +181,10 @@ impl Drop for Server {
     }
 }
 
-/// Runs the binary to its end with other arguments, on an installation.
-pub(crate) async fn run(arguments: &[&str], home: &Home) -> Output {
+/// Runs the binary to its end with other arguments, on an installation; with more of the environment.
+pub(crate) async fn run(arguments: &[&str], home: &Home, environment: &[(&str, &str)]) -> Output {
     let mut command = binary(home);
+    command.envs(environment.iter().copied());
     command.args(arguments).arg("--data-dir").arg(home.data_dir()).stdin(Stdio::null());
     soon("the end of the command", command.output()).await.unwrap()
 }

@@ -9,7 +9,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     message::Headers,
 };
-use sluice_adapters::kafka::{KafkaOptions, TopicOptions, ensure_topic};
+use sluice_adapters::kafka::{KafkaOptions, TopicOptions, ensure_topic, topic_exists};
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -39,6 +39,13 @@ impl Topic {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let outcome = admin.delete_topics(&[&self.0.topic], &AdminOptions::new()).await.unwrap();
         assert!(outcome.iter().all(Result::is_ok), "{outcome:?}");
+    }
+
+    /// As [`Self::delete`]; returns once nobody is told of it any more.
+    pub(crate) async fn remove(&self) {
+        self.delete().await;
+        let gone = async { while topic_exists(&self.0).await.unwrap() {} };
+        soon("the end of the topic", gone).await;
     }
 
     /// After [`Self::delete`]: the brokers take a moment to forget its name.
