@@ -134,9 +134,7 @@ impl EligibilityProcess {
             match self.service.record(tenant, &request.check, command.clone(), cause, provenance).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.is_too_large() => return Err(error),
-                Err(error) => {
-                    tracing::warn!(correlation_id = cause.correlation_id, %error, "an outcome waits to be stored")
-                }
+                Err(error) => error.log(cause, "an outcome waits to be stored"),
             }
             sleep(jittered(wait)).await;
             wait = self.config.longest_wait.min(wait * 2);

@@ -34,6 +34,7 @@ pub(crate) use self::{
     kafka::{PropertiesError, kafka_options},
     platform::{postgres_options, spicedb_options},
 };
+use super::counted::Counted;
 use crate::{
     auth::{Issuer, IssuerError, JwksError, Verifier},
     config::{Clearinghouse, Config, Latency, LogKind, RelationshipsKind, Role, StoreKind},
@@ -97,6 +98,15 @@ struct Storage {
     place: Place,
 }
 
+impl Storage {
+    /// What store and keyring refuse is told and counted.
+    fn counted(self) -> Self {
+        let store: Arc<dyn EventStore> = Arc::new(Counted::new(self.store, "store"));
+        let keyring: Arc<dyn Keyring> = Arc::new(Counted::new(self.keyring, "keys"));
+        Self { store, keyring, ..self }
+    }
+}
+
 /// Where it is.
 enum Place {
     Files(Files),
@@ -120,6 +130,7 @@ impl Parts {
                 Err(error) => return Err(not_opened(error, config, &storage).await),
             },
         };
+        let storage = storage.counted();
         Ok(Self {
             payer: Arc::new(clearinghouse(&config.eligibility.clearinghouse)),
             log: topic.clone().map_or_else(|| storage.outbox.clone(), |topic| topic as Arc<dyn EventLog>),
