@@ -2,7 +2,7 @@
 
 use std::{process::ExitStatus, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     clients::PERSON,
@@ -108,7 +108,7 @@ async fn expired(server: &Server, cursor: &str) -> String {
         assert_eq!((&extensions["code"], &extensions["reason"]), (&json!("CURSOR_EXPIRED"), &json!("EPOCH")));
     }
     let earliest = &errors[0]["extensions"]["earliest"];
-    earliest.as_str().unwrap_or_else(|| panic!("no place to begin at: {}", Value::from(errors.clone()))).to_owned()
+    earliest.as_str().unwrap_or_else(|| panic!("no place to begin at: {errors}")).to_owned()
 }
 
 #[tokio::test]

@@ -93,7 +93,9 @@ pub(super) async fn send(topic: &str, messages: &[Message]) -> Vec<i64> {
 pub(super) fn committed(topic: &str, group: &str, partitions: i32) -> Vec<Option<i64>> {
     let consumer: BaseConsumer = client().set("group.id", group).create().unwrap();
     let mut asked = TopicPartitionList::new();
-    (0..partitions).for_each(|partition| drop(asked.add_partition(topic, partition)));
+    for partition in 0..partitions {
+        asked.add_partition(topic, partition);
+    }
     let committed = consumer.committed_offsets(asked, Timeout::After(LONG)).unwrap();
     let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
     committed.elements().iter().map(|element| offset(element.offset())).collect()
