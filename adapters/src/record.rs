@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prost_types::Timestamp as ProtoTimestamp;
-use sluice_domain::store::Append;
+use sluice_domain::store::{Append, AppendError, MAX_EVENT_BYTES};
 use sluice_schema::{
     event::{NewEvent, RecordedEvent},
     position::{Partition, Seq},
@@ -12,8 +12,16 @@ use sluice_schema::{
 
 use crate::placement::Placement;
 
-pub(crate) const MISFORMED: &str =
-    "an append is of one event at least, all of the append's tenant and of one routing key";
+const MISFORMED: &str = "an append is of one event at least, all of the append's tenant and of one routing key";
+
+/// The append's routing key.
+///
+/// # Errors
+/// The append is none that a store takes, whatever is in it.
+pub(crate) fn admit(append: &Append) -> Result<&RoutingKey, AppendError> {
+    append.fits(MAX_EVENT_BYTES)?;
+    common_routing_key(append).ok_or_else(|| AppendError::Unavailable(MISFORMED.into()))
+}
 
 /// `None` for an append that breaks the port's rules.
 pub(crate) fn common_routing_key(append: &Append) -> Option<&RoutingKey> {

@@ -2,6 +2,7 @@
 //! the code.
 
 use async_graphql::{Context, Error, ErrorExtensionValues, ServerError, Value};
+use sluice_domain::eligibility::reader::ReadError;
 use sluice_schema::error::{ClientError, Code};
 use sluice_subscriptions::access::AccessUnavailable;
 
@@ -21,8 +22,19 @@ pub(crate) fn or_null<T>(ctx: &Context<'_>, result: async_graphql::Result<T>) ->
 
 /// No answer about permission is no data.
 pub(crate) fn undecided(error: AccessUnavailable) -> ClientError {
-    tracing::warn!(%error, "nothing is shown");
+    // Told once by what asks the relationships, not for each who is refused.
+    tracing::debug!(%error, "nothing is shown");
     ClientError::unavailable()
+}
+
+/// A state that can't be read: a fault of ours, or a store that is away, which is told once by what asks it.
+pub(crate) fn unreadable(error: ReadError) -> ClientError {
+    if error.is_outage() {
+        tracing::debug!(%error, "a state can't be read now");
+    } else {
+        tracing::error!(%error, "a state can't be read");
+    }
+    error.to_client()
 }
 
 /// Gives an error that async-graphql made its code: those of validation have none.

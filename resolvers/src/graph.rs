@@ -30,7 +30,7 @@ use sluice_subscriptions::{
 pub use crate::scope::Services;
 use crate::{
     annotated,
-    errors::{coded, undecided, validation_code},
+    errors::{coded, undecided, unreadable, validation_code},
     operation::{Limits, Operation, OperationType, RawRequest},
     projection::{GraphqlProjection, Plan, Source, unexplained},
     roots::{GraphqlSchema, builder},
@@ -163,11 +163,6 @@ impl Graph {
         let decided = self.services.access.decide_for(&[question]).await.map_err(undecided)?;
         if decided.iter().all(|decided| sees_check(decided.mask)) { Ok(()) } else { Err(scope.deny(what)) }
     }
-}
-
-fn unreadable(error: sluice_domain::eligibility::reader::ReadError) -> ClientError {
-    tracing::error!(%error, "a state can't be read");
-    error.to_client()
 }
 
 fn not_here() -> ClientError {

@@ -2,8 +2,10 @@
 
 mod background;
 mod banner;
+mod counted;
 mod demo;
 mod keys;
+mod outage;
 mod parts;
 mod probes;
 mod relay;

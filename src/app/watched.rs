@@ -1,8 +1,12 @@
-//! Parts that tell how they are: what fails is named by `/readyz` until it works again.
+//! Parts that tell how they are: what fails is named by `/readyz` until it works again, and what it refuses is counted.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt::Display,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -12,7 +16,9 @@ use sluice_subscriptions::{
         Check, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Update,
     },
 };
+use tokio::time::Instant;
 
+use super::outage::Outage;
 use crate::health::{Condition, Health};
 
 /// A part, under watch.
@@ -21,15 +27,21 @@ pub(super) struct Watched<P: ?Sized> {
     name: &'static str,
     health: Arc<Health>,
     failing: AtomicBool,
+    outage: Outage,
 }
 
 impl<P: ?Sized> Watched<P> {
     pub(super) fn new(part: Arc<P>, name: &'static str, health: Arc<Health>) -> Self {
-        Self { part, name, health, failing: AtomicBool::new(false) }
+        Self { part, name, health, failing: AtomicBool::new(false), outage: Outage::of(name) }
     }
 
     /// Tells health when this outcome differs from the one before.
-    fn note(&self, fails: bool) {
+    fn note(&self, failure: Option<&dyn Display>) {
+        match failure {
+            None => self.outage.answered(),
+            Some(why) => self.outage.refused(why),
+        }
+        let fails = failure.is_some();
         if self.failing.swap(fails, Ordering::Relaxed) != fails {
             let away = Condition::Degraded("it can't be reached or written: nothing is shown until it can".into());
             self.health.report(self.name, if fails { away } else { Condition::Sound });
@@ -37,21 +49,33 @@ impl<P: ?Sized> Watched<P> {
     }
 }
 
+/// Whoever asks waits for two seconds at least; one who is gone sooner went for reasons of his own.
+const TOO_SLOW: Duration = Duration::from_secs(1);
+
 /// A call under way. One that is given up before it has an answer was too slow: that counts as a failure.
-struct Call<'w, P: ?Sized>(Option<&'w Watched<P>>);
+struct Call<'w, P: ?Sized> {
+    of: Option<&'w Watched<P>>,
+    since: Instant,
+}
+
+impl<'w, P: ?Sized> Call<'w, P> {
+    fn begun(of: &'w Watched<P>) -> Self {
+        Self { of: Some(of), since: Instant::now() }
+    }
+}
 
 impl<P: ?Sized> Call<'_, P> {
-    fn ended(mut self, fails: bool) {
-        if let Some(watched) = self.0.take() {
-            watched.note(fails);
+    fn ended(mut self, failure: Option<&dyn Display>) {
+        if let Some(watched) = self.of.take() {
+            watched.note(failure);
         }
     }
 }
 
 impl<P: ?Sized> Drop for Call<'_, P> {
     fn drop(&mut self) {
-        if let Some(watched) = self.0.take() {
-            watched.note(true);
+        if let Some(watched) = self.of.take().filter(|_| self.since.elapsed() >= TOO_SLOW) {
+            watched.note(Some(&"no answer in time"));
         }
     }
 }
@@ -59,9 +83,9 @@ impl<P: ?Sized> Drop for Call<'_, P> {
 #[async_trait]
 impl AuditTrail for Watched<dyn AuditTrail> {
     async fn append(&self, records: Vec<AuditRecord>) -> Result<(), AuditUnavailable> {
-        let call = Call(Some(self));
+        let call = Call::begun(self);
         let result = self.part.append(records).await;
-        call.ended(result.is_err());
+        call.ended(result.as_ref().err().map(|error| error as &dyn Display));
         result
     }
 
@@ -73,9 +97,12 @@ impl AuditTrail for Watched<dyn AuditTrail> {
 #[async_trait]
 impl Relationships for Watched<dyn Relationships> {
     async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
-        let call = Call(Some(self));
+        let call = Call::begun(self);
         let result = self.part.check_many(consistency, checks).await;
-        call.ended(matches!(result, Err(RelationshipsError::Unavailable(_))));
+        call.ended(match &result {
+            Err(error @ RelationshipsError::Unavailable(_)) => Some(error),
+            _ => None,
+        });
         result
     }
 
@@ -115,8 +142,18 @@ mod tests {
         let (audit, health) = (Arc::new(MemoryAudit::default()), Arc::new(Health::default()));
         let watched: Watched<dyn AuditTrail> = Watched::new(audit.clone(), "audit", health.clone());
         audit.set(Mood::Stalled);
-        let given_up = tokio::time::timeout(std::time::Duration::from_secs(5), watched.append(Vec::new())).await;
+        let given_up = tokio::time::timeout(Duration::from_secs(5), watched.append(Vec::new())).await;
         given_up.expect_err("no answer");
         assert_eq!(health.degraded(), ["audit"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_leaves_at_once_says_nothing_about_the_part() {
+        let (audit, health) = (Arc::new(MemoryAudit::default()), Arc::new(Health::default()));
+        let watched: Watched<dyn AuditTrail> = Watched::new(audit.clone(), "audit", health.clone());
+        audit.set(Mood::Stalled);
+        let left = tokio::time::timeout(Duration::from_millis(100), watched.append(Vec::new())).await;
+        left.expect_err("no answer");
+        assert!(health.degraded().is_empty());
     }
 }

@@ -13,7 +13,7 @@ use crate::config::{AuthMode, Config, LogKind, RelationshipsKind, StoreKind};
 /// Looks at every configured part; changes nothing.
 pub(crate) async fn examine(config: &Config) -> Report {
     let mut report = Report::default();
-    let partitions = match config.parts.store {
+    let log = match config.parts.store {
         StoreKind::Embedded => {
             report.add("Store", embedded(config));
             None
@@ -22,7 +22,7 @@ pub(crate) async fn examine(config: &Config) -> Report {
     };
     match config.parts.log {
         LogKind::Store => report.add("Log", Finding::well("the store itself")),
-        LogKind::Kafka => kafka::examine(config, partitions, &mut report).await,
+        LogKind::Kafka => kafka::examine(config, log, &mut report).await,
     }
     kafka::examine_foreign(config, &mut report).await;
     match config.parts.relationships {

@@ -1,6 +1,9 @@
 //! The database: version, schema, the role's rights, the master key.
 
-use sluice_adapters::postgres::{MasterKey, Postgres, PostgresKeyring, ServerInfo};
+use sluice_adapters::{
+    kafka::Relay,
+    postgres::{MasterKey, Postgres, PostgresKeyring, ServerInfo},
+};
 
 use super::{Finding, Report};
 use crate::{app, config::Config};
@@ -10,8 +13,15 @@ const PART: &str = "PostgreSQL";
 /// The oldest that the statements are tested with (`server_version_num`).
 const OLDEST: i32 = 150_000;
 
-/// Gives the number of partitions, for the topic's to be compared with.
-pub(super) async fn examine(config: &Config, report: &mut Report) -> Option<u16> {
+/// What the topic is compared with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Log {
+    pub(super) partitions: u16,
+    /// Events were copied to a topic.
+    pub(super) is_relayed: bool,
+}
+
+pub(super) async fn examine(config: &Config, report: &mut Report) -> Option<Log> {
     let db = match Postgres::connect(&app::postgres_options(config)).await {
         Ok(db) => db,
         Err(error) => {
@@ -26,8 +36,10 @@ pub(super) async fn examine(config: &Config, report: &mut Report) -> Option<u16>
     }
     report.add(PART, rights(&db).await);
     report.add("Master key", master_key(config, &db).await);
+    // A right that is missing for it was told above.
+    let is_relayed = db.has_relayed(Relay::CHECKPOINT).await.unwrap_or(false);
     db.close().await;
-    info.ok().map(|info| info.partitions)
+    info.ok().map(|info| Log { partitions: info.partitions, is_relayed })
 }
 
 async fn rights(db: &Postgres) -> Finding {

@@ -22,7 +22,7 @@ async fn after_a_run() -> Home {
 }
 
 async fn verify(home: &Home) -> (bool, String) {
-    let output = run(&["audit", "verify"], home).await;
+    let output = run(&["audit", "verify"], home, &[]).await;
     let words = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(words).unwrap())
 }

@@ -141,7 +141,7 @@ async fn another_tenant_with_the_same_ids_is_another_world() {
     let asked = server.viewer("member").request(question(RICH), "k-1").await;
     let id = &asked["data"]["requestEligibilityCheck"]["id"];
     let who = ["token", "--user", "u-member", "--tenant", "elsewhere", "--purpose", "PATRQT"];
-    let token = run(&who, server.home()).await.stdout;
+    let token = run(&who, server.home(), &[]).await.stdout;
     let token = String::from_utf8(token).unwrap();
     let stranger = server.with_token(token.trim());
     for (query, variables) in [(CHECK, json!({ "id": id })), ("{ member(id: \"m-1001\") { id } }", json!({}))] {

@@ -48,7 +48,7 @@ async fn a_key_that_is_not_known_is_refused() {
     let home = Home::new().await;
     let config = home.path().join("sluice.toml");
     fs::write(&config, "[limits]\nmax_dephts = 3\n").unwrap();
-    let ended = run(&["serve", "--config", config.to_str().unwrap()], &home).await;
+    let ended = run(&["serve", "--config", config.to_str().unwrap()], &home, &[]).await;
     assert_eq!(ended.status.code(), Some(2));
     let words = words(&ended);
     assert!(words.contains("max_dephts"), "{words}");
@@ -62,7 +62,7 @@ mod embedded {
     #[tokio::test]
     async fn a_data_directory_has_one_process() {
         let server = gateway().await;
-        let second = run(&["serve", "--listen", "127.0.0.1:0"], server.home()).await;
+        let second = run(&["serve", "--listen", "127.0.0.1:0"], server.home(), &[]).await;
         assert!(!second.status.success());
         let words = words(&second);
         assert!(words.contains("another sluice process"), "{words}");

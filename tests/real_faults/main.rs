@@ -6,6 +6,8 @@
 #[path = "../e2e/crash/clients/mod.rs"]
 mod clients;
 mod crash;
+mod doctor;
+mod epoch;
 #[path = "../e2e/crash/evidence.rs"]
 mod evidence;
 #[path = "../e2e/crash/fault.rs"]

@@ -8,7 +8,9 @@ use crate::{
     clients::PERSON,
     harness::soon,
     parts::{Postmaster, resident},
-    scene::{Scene, are_answered, are_refused, insist, insist_all, insist_by, keys, names_as_away, options},
+    scene::{
+        Scene, are_answered, are_refused, insist, insist_all, insist_by, keys, names_as_away, options, tells_once,
+    },
 };
 
 const BEFORE: usize = 5;
@@ -42,6 +44,8 @@ async fn away_nothing_happens_by_half_and_streams_hold_until_it_is_back() {
             checks.extend(insist_by(20, viewer, &meanwhile).await);
             checks.extend(insist_all(viewer, &keys("behind", BEHIND)).await);
             names_as_away(server, &[]).await;
+            // What a request asks PostgreSQL first is the member's key.
+            tells_once(server, "keys", 220, &checks[0]).await;
             assert_eq!(insist(viewer, "meanwhile-7").await, insist(viewer, "meanwhile-7").await);
             checks
         })

@@ -166,3 +166,27 @@ pub(crate) async fn are_answered(server: &Server, checks: &[String]) {
         soon(&format!("the answer of {check}"), answered).await;
     }
 }
+
+/// What was refused, `least` times and more, has one line that says that it begins and one that it is over. Not before
+/// everybody has been answered for a moment, so somebody asks.
+pub(crate) async fn tells_once(server: &Server, part: &str, least: u64, check: &str) {
+    let (begins, over) = (format!("part=\"{part}\" why="), format!("part=\"{part}\" refused="));
+    let told = async {
+        while !server.log().contains(&over) {
+            are_answered(server, std::slice::from_ref(&check.to_owned())).await;
+        }
+    };
+    soon("the end of the outage in the log", told).await;
+    let log = server.log();
+    let lines = |of: &str| log.lines().filter(|line| line.contains(of)).collect::<Vec<_>>();
+    assert_eq!((lines(&begins).len(), lines(&over).len()), (1, 1), "{log}");
+    let refused = lines(&over)[0].rsplit_once("refused=").expect("it is in it").1;
+    let refused: u64 = refused.trim().parse().unwrap();
+    assert!(refused >= least, "{refused} of {least} were counted");
+    let (_, metrics) = server.get("/metrics").await;
+    let counted =
+        metrics.lines().find_map(|line| line.strip_prefix(&format!("sluice_refused_total{{part=\"{part}\"}} ")));
+    assert!(counted.is_some_and(|count| count.parse::<u64>().unwrap() >= refused), "{metrics}");
+    let loud = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).count();
+    assert!(loud < 50, "{loud} lines of warnings:\n{log}");
+}

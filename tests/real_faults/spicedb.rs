@@ -9,7 +9,7 @@ use crate::{
     parts::{Paused, Postmaster, Proxy, resident, revoke_guardian},
     scene::{
         Scene, acknowledged, are_answered, are_refused, change, changes, insist, insist_all, insist_by, keys, listen,
-        named, names_as_away, options,
+        named, names_as_away, options, tells_once,
     },
 };
 
@@ -70,6 +70,7 @@ async fn holds_while<T>(leave: impl AsyncFnOnce() -> T) {
             checks.extend(insist_by(20, viewer, &meanwhile).await);
             checks.extend(insist_all(viewer, &keys("behind", BEHIND)).await);
             names_as_away(server, &[]).await;
+            tells_once(server, "relationships", 220, &checks[0]).await;
             checks
         })
         .await;

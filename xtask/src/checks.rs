@@ -20,12 +20,14 @@ fn format() -> Tally {
 
 fn lints() -> Tally {
     announce("cargo clippy");
-    let mut args = vec!["clippy", "--workspace", "--all-targets"];
-    // Those that plain `cargo test` leaves out are no part of all.
     let real = real::targets();
-    args.extend(real.iter().flat_map(|target| ["--test", target]));
-    args.extend(FEATURES);
-    args.extend(["--", "--deny", "warnings"]);
+    let by_name: Vec<&str> = real.iter().flat_map(|target| ["--test", target]).collect();
+    // Those that plain `cargo test` leaves out are no part of all, and beside all no name is heeded.
+    clippy(&["--all-targets"]).then(|| clippy(&by_name))
+}
+
+fn clippy(targets: &[&str]) -> Tally {
+    let args = [&["clippy", "--workspace"], targets, &FEATURES, &["--", "--deny", "warnings"]].concat();
     failed(run("cargo clippy", &mut cargo(&args)), "clippy has something to say; see above")
 }
 

@@ -24,6 +24,11 @@ pub enum OpenError {
     Partitions { topic: String, found: usize, wanted: u16 },
     #[error("the topic {topic} has {setting}={found}, with which events get lost: set it to {wanted}")]
     TopicSetting { topic: String, setting: &'static str, found: String, wanted: &'static str },
+    #[error(
+        "the topic {topic} was made anew: events were copied to it, and they are not in it; a process with the role `relay` begins \
+         a new epoch, and this one can start again then"
+    )]
+    MadeAnew { topic: String },
     #[error("the topic {topic} can't be used: {why}")]
     Topic { topic: String, why: String },
 }

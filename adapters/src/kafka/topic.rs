@@ -9,6 +9,7 @@ use rdkafka::{
     error::KafkaError,
     types::RDKafkaErrorCode as Code,
 };
+use sluice_domain::store::MAX_EVENT_BYTES;
 use tokio::{
     task::spawn_blocking,
     time::{sleep, timeout},
@@ -21,6 +22,9 @@ use super::{
 
 /// The largest record: the relay sends none that is larger, and the topic takes each that it sends.
 pub(super) const MAX_RECORD_BYTES: usize = 8 << 20;
+
+/// What a record has besides header and payload takes some hundred bytes.
+const _: () = assert!(MAX_EVENT_BYTES + (4 << 10) <= MAX_RECORD_BYTES, "each event of a store fits into a record");
 
 /// Before it is asked again for a topic that was not there.
 const PAUSE: Duration = Duration::from_millis(50);

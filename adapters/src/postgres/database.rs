@@ -129,6 +129,15 @@ impl Postgres {
         })
     }
 
+    /// Whether events of the log as it is now were copied to a topic, by the worker of this name.
+    pub async fn has_relayed(&self, worker: &str) -> Result<bool, OpenError> {
+        let query = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM sluice.checkpoints JOIN sluice.log USING (epoch) WHERE worker = $1 AND 0 < ANY (vector))",
+        );
+        let found = query.bind(worker).fetch_one(self.pool());
+        self.within(found).await.map_err(|why| self.failed(why))
+    }
+
     /// What the role may not do, and a gateway must: `INSERT on events`.
     pub async fn missing_rights(&self) -> Result<Vec<String>, OpenError> {
         let (tables, rights): (Vec<&str>, Vec<&str>) = migrate::needed_rights().unzip();

@@ -4,7 +4,6 @@
 mod foreign;
 mod kafka;
 mod postgres;
-#[expect(dead_code, reason = "each adapter brings its tests")]
 mod services;
 mod shared_state;
 mod spicedb;

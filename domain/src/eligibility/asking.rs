@@ -37,6 +37,12 @@ fn unreadable(request: &PayerRequest, place: &str) -> Command {
     fail("PAYER_UNREADABLE", "The payer's answer is not of the documented form. Ask the payer by another way.")
 }
 
+/// In place of an outcome that the store can't take.
+pub(super) fn too_large(request: &PayerRequest) -> Command {
+    tracing::warn!(check = %request.check, payer = %request.payer, "a payer's answer is too large to be kept");
+    fail("PAYER_TOO_LARGE", "The payer's answer is larger than can be kept. Ask the payer by another way.")
+}
+
 fn given_up(last_word: Option<Vec<Rejection>>) -> Command {
     match last_word {
         Some(rejections) if !rejections.is_empty() => Command::Reject(rejections),

@@ -73,6 +73,19 @@ async fn a_request_is_two_sealed_events_with_full_headers() {
 }
 
 #[tokio::test]
+async fn what_no_store_takes_is_refused_for_good_and_leaves_nothing() {
+    let setup = setup();
+    setup.store.limit_events(100);
+    let refused = setup.service.request(&viewer("acme", "u-1"), &request_input(), "k-1", &cause()).await;
+    let refused = refused.expect_err("too large");
+    assert_eq!(refused.code, Code::LimitExceeded);
+    assert!(refused.message.contains("100 bytes"), "{refused}");
+    assert!(setup.store.events().is_empty());
+    setup.store.limit_events(100_000);
+    assert!(!setup.request("k-1").await.repeated, "the key is not used");
+}
+
+#[tokio::test]
 async fn nothing_of_the_input_is_in_the_clear() {
     let setup = setup();
     setup.request("k-1").await;

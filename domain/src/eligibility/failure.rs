@@ -31,10 +31,30 @@ impl AdvanceError {
         matches!(self, Self::Refused(_))
     }
 
+    /// No store will ever take it.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Append(AppendError::TooLarge { .. }))
+    }
+
+    /// A warning; not where a part is away, which is told once by what asks it, not for each who is refused.
+    pub(crate) fn log(&self, cause: &Cause, what: &str) {
+        let correlation_id = cause.correlation_id.as_str();
+        let is_outage = match self {
+            Self::Append(AppendError::Unavailable(_)) | Self::Keyring(_) => true,
+            Self::Read(error) => error.is_outage(),
+            _ => false,
+        };
+        if is_outage {
+            tracing::debug!(correlation_id, error = %self, "{what}");
+        } else {
+            tracing::warn!(correlation_id, error = %self, "{what}");
+        }
+    }
+
     /// For the client. What is a fault of ours is logged under the correlation id, and is not in there.
     pub(crate) fn into_client(self, cause: &Cause) -> ClientError {
         if !matches!(self, Self::Refused(_) | Self::Append(AppendError::IdempotencyConflict)) {
-            tracing::warn!(correlation_id = cause.correlation_id, error = %self, "an eligibility command failed");
+            self.log(cause, "an eligibility command failed");
         }
         match self {
             Self::Refused(Refused::Missing) => ClientError::not_found(),
@@ -49,6 +69,10 @@ impl AdvanceError {
                 "This idempotency key was used with another input. Use a new key for a new request.",
             )
             .at("idempotencyKey"),
+            Self::Append(AppendError::TooLarge { largest, .. }) => ClientError::new(
+                Code::LimitExceeded,
+                format!("The check would be larger than can be kept: {largest} bytes is the most. Nothing was stored."),
+            ),
             Self::Append(AppendError::Unavailable(_)) => ClientError::new(
                 Code::Unavailable,
                 "It is not known whether this was stored. Send it again, with the same idempotency key if it had one.",

@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     aggregate::Command,
-    asking::ask,
+    asking::{ask, too_large},
     commands::EligibilityService,
+    failure::AdvanceError,
     history::load,
     payer::{Payer, PayerRequest},
 };
@@ -116,22 +117,29 @@ impl EligibilityProcess {
         Ok(history.check.is_some_and(|check| check.state() == EligibilityState::Accepted))
     }
 
-    /// Keeps the answer while the store is away for a moment; for longer, the worker comes again.
+    /// An answer that no store takes must not be tried for ever: the check fails instead.
     async fn record(&self, requested: &Requested, command: Command) -> Result<(), ProcessError> {
+        let recorded = match self.try_to_record(requested, command).await {
+            Err(error) if error.is_too_large() => self.try_to_record(requested, too_large(&requested.request)).await,
+            recorded => recorded,
+        };
+        recorded.map_err(unavailable)
+    }
+
+    /// Keeps the answer while the store is away for a moment; for longer, the worker comes again.
+    async fn try_to_record(&self, requested: &Requested, command: Command) -> Result<(), AdvanceError> {
         let Requested { tenant, request, cause, provenance } = requested;
         let mut wait = self.config.first_wait;
         for _ in 1..self.config.record_tries {
             match self.service.record(tenant, &request.check, command.clone(), cause, provenance).await {
                 Ok(_) => return Ok(()),
-                Err(error) => {
-                    tracing::warn!(correlation_id = cause.correlation_id, %error, "an outcome waits to be stored")
-                }
+                Err(error) if error.is_too_large() => return Err(error),
+                Err(error) => error.log(cause, "an outcome waits to be stored"),
             }
             sleep(jittered(wait)).await;
             wait = self.config.longest_wait.min(wait * 2);
         }
-        self.service.record(tenant, &request.check, command, cause, provenance).await.map_err(unavailable)?;
-        Ok(())
+        self.service.record(tenant, &request.check, command, cause, provenance).await.map(drop)
     }
 }
 

@@ -1,5 +1,5 @@
 use sluice_schema::{
-    proto::eligibility::{EligibilityCheck, Rejection},
+    proto::eligibility::{Coverage, EligibilityCheck, Rejection},
     viewer::{PurposeOfUse, Viewer},
 };
 
@@ -131,6 +131,18 @@ async fn an_unreadable_answer_fails_the_check_at_once() {
     setup.handle().await;
     assert_eq!(setup.ended().await, (EligibilityState::Failed, Some("PAYER_UNREADABLE".into())));
     assert_eq!(setup.calls(), 1);
+}
+
+/// It would be tried for ever, and the worker's checkpoint would stay behind it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_no_store_takes_fails_the_check() {
+    let coverage = Coverage { plan_name: Some("x".repeat(100_000)), ..Coverage::default() };
+    let setup = requested([Step::Now(Ok(PayerAnswer::Coverage(Box::new(coverage))))]).await;
+    setup.store.limit_events(50_000);
+    let begun = Instant::now();
+    setup.handle().await;
+    assert_eq!(setup.ended().await, (EligibilityState::Failed, Some("PAYER_TOO_LARGE".into())));
+    assert_eq!((setup.calls(), begun.elapsed()), (1, Duration::ZERO), "nothing is waited for");
 }
 
 #[tokio::test(start_paused = true)]

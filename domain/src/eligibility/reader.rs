@@ -33,6 +33,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Store or keyring are away.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Open(OpenError::Keyring(_)))
+    }
+
     /// For the client; the error itself is for the log.
     pub fn to_client(&self) -> ClientError {
         match self {

@@ -40,6 +40,8 @@ pub enum PublishError {
     Refused(#[from] Refusal),
     #[error("the source used this event id for another event")]
     Conflict,
+    #[error("the event has {bytes} bytes, and {largest} is the most")]
+    TooLarge { bytes: usize, largest: usize },
     /// Try again, with all that came behind it under the same routing key.
     #[error("not now: {0}")]
     Unavailable(String),
@@ -110,6 +112,7 @@ impl Publisher {
                 Some(Err(AppendError::IdempotencyConflict)) => Err(PublishError::Conflict),
                 // The stream is there and the idempotency record is not.
                 Some(Err(AppendError::Conflict { .. })) => self.compare(&events[index], &stream).await,
+                Some(Err(AppendError::TooLarge { bytes, largest })) => Err(PublishError::TooLarge { bytes, largest }),
                 Some(Err(AppendError::Unavailable(why))) => Err(PublishError::Unavailable(why)),
                 None => Err(PublishError::Unavailable("no answer".into())),
             };

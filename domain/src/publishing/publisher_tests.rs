@@ -84,6 +84,16 @@ async fn one_id_for_two_events_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn one_that_no_store_takes_is_told_so_and_holds_up_nobody() {
+    let Setup { store, publisher, .. } = setup();
+    store.limit_events(10_000);
+    let outcomes =
+        publisher.publish(&[incoming("e-1", "m-1", &"x".repeat(10_000)), incoming("e-2", "m-1", "Gold")]).await;
+    assert!(matches!(outcomes[0], Err(PublishError::TooLarge { largest: 10_000, .. })), "{outcomes:?}");
+    assert!(outcomes[1].is_ok() && store.events().len() == 1);
+}
+
+#[tokio::test]
 async fn an_id_is_not_kept_in_the_clear() {
     let Setup { store, publisher, .. } = setup();
     publisher.publish(&[incoming("Jane Doe", "m-1", "Gold")]).await.remove(0).expect("published");

@@ -6,12 +6,18 @@ pub mod contract;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use prost::Message;
 use sluice_schema::{
     event::{NewEvent, RecordedEvent, StreamId},
     ids::TenantId,
     position::{Position, ReadVector},
     proto::header::{RoutingKey, Subject},
 };
+
+/// The largest event that a store takes: the bytes of its header and its payload. What is stored has to fit into a record of
+/// Kafka (8 MiB), whether or not there is one yet: a larger event could never be relayed, and none behind it in its partition.
+/// The rest is room for what a record has besides.
+pub const MAX_EVENT_BYTES: usize = (8 << 20) - (64 << 10);
 
 /// Events to append to one stream in one transaction.
 #[derive(Debug, Clone)]
@@ -23,6 +29,21 @@ pub struct Append {
     /// At least one; all carry the same routing key.
     pub events: Vec<NewEvent>,
     pub idempotency: Option<Idempotency>,
+}
+
+impl Append {
+    /// Whether each event is at most `largest` bytes; stores ask with [`MAX_EVENT_BYTES`], before they write anything.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`], of the first that is not.
+    pub fn fits(&self, largest: usize) -> Result<(), AppendError> {
+        let sizes = self.events.iter().map(|event| event.header.encoded_len() + event.payload.0.len());
+        sizes
+            .filter(|bytes| *bytes > largest)
+            .map(|bytes| Err(AppendError::TooLarge { bytes, largest }))
+            .next()
+            .unwrap_or(Ok(()))
+    }
 }
 
 /// What makes a repeated request answer as the first one did. Kept with the events, in the same transaction.
@@ -55,6 +76,9 @@ pub enum AppendError {
     /// The key was used with another input.
     #[error("the idempotency key was used with another input")]
     IdempotencyConflict,
+    /// An event could not be passed on: trying again changes nothing.
+    #[error("an event has {bytes} bytes, and {largest} is the most")]
+    TooLarge { bytes: usize, largest: usize },
     /// Whether it happened is not known where the connection broke during COMMIT: retry with the same idempotency key.
     #[error("the event store can't be written now: {0}")]
     Unavailable(String),
@@ -75,7 +99,8 @@ pub struct Page {
 /// Where events become durable.
 ///
 /// - `append` writes all events, the idempotency record and the index of current states in one transaction, or nothing, and
-///   answers when they are on disk. It looks at the idempotency record first, then at the expected version.
+///   answers when they are on disk. It looks at the events' sizes first, then at the idempotency record, then at the expected
+///   version.
 /// - Each event gets the next dense seq of its partition; the partition follows from tenant and routing key alone. Seq
 ///   order is commit order.
 /// - `append_many` handles each append on its own (one may fail and the next succeed), in order, and may commit them together.

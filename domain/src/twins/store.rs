@@ -15,7 +15,7 @@ use sluice_schema::{
 
 use crate::{
     publish::timestamp,
-    store::{Append, AppendError, Appended, EventStore, Idempotency, Page, StoreUnavailable},
+    store::{Append, AppendError, Appended, EventStore, Idempotency, MAX_EVENT_BYTES, Page, StoreUnavailable},
 };
 
 const PARTITIONS: Partition = 4;
@@ -33,6 +33,7 @@ struct Inner {
     current: BTreeMap<(TenantId, String, String), Arc<RecordedEvent>>,
     seen: HashMap<(TenantId, String, String), Idempotency>,
     breaks: u32,
+    largest: usize,
 }
 
 impl Default for MemoryStore {
@@ -45,6 +46,7 @@ impl Default for MemoryStore {
                 current: BTreeMap::new(),
                 seen: HashMap::new(),
                 breaks: 0,
+                largest: MAX_EVENT_BYTES,
             }),
         }
     }
@@ -54,6 +56,11 @@ impl MemoryStore {
     /// The next `times` appends answer `Unavailable` and write nothing.
     pub fn break_appends(&self, times: u32) {
         self.lock().breaks = times;
+    }
+
+    /// From now on events of more bytes are too large.
+    pub fn limit_events(&self, largest: usize) {
+        self.lock().largest = largest;
     }
 
     /// Every event of every tenant, in the order in which they were appended.
@@ -117,6 +124,7 @@ impl Inner {
             self.breaks -= 1;
             return Err(AppendError::Unavailable("broken on purpose".into()));
         }
+        append.fits(self.largest)?;
         let seen = append
             .idempotency
             .map(|record| ((append.tenant.clone(), record.scope.clone(), record.key.clone()), record));

@@ -13,7 +13,7 @@ use sluice_schema::{
 };
 use sluice_subscriptions::access::{Access, Question};
 
-use crate::errors::undecided;
+use crate::errors::{undecided, unreadable};
 
 /// Checks by id.
 pub(crate) struct Checks {
@@ -26,10 +26,7 @@ impl Loader<CheckId> for Checks {
     type Error = ClientError;
 
     async fn load(&self, ids: &[CheckId]) -> Result<HashMap<CheckId, EligibilityCheck>, ClientError> {
-        let current = self.reader.current(&self.tenant, ids).await.map_err(|error| {
-            tracing::error!(%error, "checks can't be read");
-            error.to_client()
-        })?;
+        let current = self.reader.current(&self.tenant, ids).await.map_err(unreadable)?;
         Ok(ids.iter().cloned().zip(current).filter_map(|(id, current)| Some((id, current?.check))).collect())
     }
 }

@@ -13,7 +13,7 @@ use sluice_schema::{
 };
 
 use crate::{
-    errors::{fail, or_null},
+    errors::{fail, or_null, unreadable},
     scope::{CHECK, Scope, Services, parse_id, sees_check, sight_of_check},
     selection::demand,
 };
@@ -105,10 +105,8 @@ impl MemberEligibility {
 
     async fn page(&self, ctx: &Context<'_>, page: &Page) -> Result<Vec<Current>> {
         let tenant = &Scope::of(ctx)?.viewer.tenant;
-        ctx.data::<Services>()?.reader.list(tenant, &self.0, page).await.map_err(|error| {
-            tracing::error!(%error, "checks can't be read");
-            fail(error.to_client())
-        })
+        let read = ctx.data::<Services>()?.reader.list(tenant, &self.0, page).await;
+        read.map_err(|error| fail(unreadable(error)))
     }
 }
 

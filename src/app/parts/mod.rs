@@ -34,9 +34,10 @@ pub(crate) use self::{
     kafka::{PropertiesError, kafka_options},
     platform::{postgres_options, spicedb_options},
 };
+use super::counted::Counted;
 use crate::{
     auth::{Issuer, IssuerError, JwksError, Verifier},
-    config::{Clearinghouse, Config, Latency, LogKind, RelationshipsKind, StoreKind},
+    config::{Clearinghouse, Config, Latency, LogKind, RelationshipsKind, Role, StoreKind},
 };
 
 /// Why the gateway can't start.
@@ -97,6 +98,15 @@ struct Storage {
     place: Place,
 }
 
+impl Storage {
+    /// What store and keyring refuse is told and counted.
+    fn counted(self) -> Self {
+        let store: Arc<dyn EventStore> = Arc::new(Counted::new(self.store, "store"));
+        let keyring: Arc<dyn Keyring> = Arc::new(Counted::new(self.keyring, "keys"));
+        Self { store, keyring, ..self }
+    }
+}
+
 /// Where it is.
 enum Place {
     Files(Files),
@@ -115,8 +125,12 @@ impl Parts {
         };
         let topic = match config.parts.log {
             LogKind::Store => None,
-            LogKind::Kafka => kafka::open(config, &storage.outbox, storage.checkpoints.as_ref()).await?,
+            LogKind::Kafka => match kafka::open(config, &storage.outbox, storage.checkpoints.as_ref()).await {
+                Ok(topic) => topic,
+                Err(error) => return Err(not_opened(error, config, &storage).await),
+            },
         };
+        let storage = storage.counted();
         Ok(Self {
             payer: Arc::new(clearinghouse(&config.eligibility.clearinghouse)),
             log: topic.clone().map_or_else(|| storage.outbox.clone(), |topic| topic as Arc<dyn EventLog>),
@@ -174,6 +188,18 @@ impl Parts {
             Place::Platform(platform) => platform.close().await,
         }
     }
+}
+
+/// A relay that comes to a topic that was made anew begins a new epoch, also where the process can't start for the same
+/// reason: nobody else may be there to do it. The next start goes on in the new epoch.
+async fn not_opened(error: StartError, config: &Config, storage: &Storage) -> StartError {
+    if let (StartError::Kafka(sluice_adapters::kafka::OpenError::MadeAnew { .. }), Place::Platform(platform), true) =
+        (&error, &storage.place, config.server.has(Role::Relay))
+        && let Ok(kafka) = kafka_options(config)
+    {
+        super::relay::begin_epoch(&platform.store, &kafka).await;
+    }
+    error
 }
 
 fn clearinghouse(config: &Clearinghouse) -> SimulatedClearinghouse {

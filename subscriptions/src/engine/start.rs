@@ -40,7 +40,8 @@ impl Engine {
     /// `UNAVAILABLE`: what the records tell of must not leave.
     pub async fn audit(&self, records: Vec<AuditRecord>) -> Result<(), ClientError> {
         self.shared.parts.audit(records).await.map_err(|why| {
-            tracing::error!(why, "the audit trail can't be written: nothing is shown");
+            // Told once by what asks the trail, not for each who is refused.
+            tracing::debug!(why, "the audit trail can't be written: nothing is shown");
             ClientError::unavailable()
         })
     }
@@ -49,7 +50,7 @@ impl Engine {
     async fn honour(&self, cursor: &Cursor) -> Result<ReadVector, ClientError> {
         let log = &self.shared.parts.log;
         let earliest = log.earliest().await.map_err(|error| {
-            tracing::warn!(%error, "the log can't tell where it begins");
+            tracing::debug!(%error, "the log can't tell where it begins");
             ClientError::unavailable()
         })?;
         if cursor.epoch != log.epoch() {
@@ -79,7 +80,7 @@ impl Engine {
             return Ok(true);
         }
         let acknowledged = log.acknowledged().await.map_err(|error| {
-            tracing::warn!(%error, "it can't be told how far the log will be");
+            tracing::debug!(%error, "it can't be told how far the log will be");
             ClientError::unavailable()
         })?;
         Ok(acknowledged.covers(vector))

@@ -39,7 +39,7 @@ pub(crate) async fn prove(home: &Home, start: &Cursor, subscriber: &Subscriber, 
     evidence.every_event_came_once_in_order();
     evidence.every_check_was_asked_and_answered_once(acknowledged);
     evidence.everything_delivered_was_recorded_before();
-    let verified = run(&["audit", "verify"], home).await;
+    let verified = run(&["audit", "verify"], home, &[]).await;
     let told = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success() && told.contains("whole"), "{verified:?}");
 }

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::{Viewer, soon};
+use super::{DEADLINE, Viewer, soon};
 use crate::installation::Home;
 
 /// How a server is started.
@@ -100,7 +100,13 @@ impl Server {
 
     /// Waits until the process has ended, whatever ended it (a failpoint's abort, too).
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        soon("the end of the process", self.child.wait()).await.unwrap()
+        self.ended_in(DEADLINE).await
+    }
+
+    /// As [`Self::ended`], for what only looks from time to time.
+    pub(crate) async fn ended_in(&mut self, patience: Duration) -> ExitStatus {
+        let ended = tokio::time::timeout(patience, self.child.wait()).await;
+        ended.unwrap_or_else(|_| panic!("waited {patience:?} for the end of {}", self.name)).unwrap()
     }
 
     /// Waits for the end, then gives the directory back, to start again in it.
@@ -175,9 +181,10 @@ impl Drop for Server {
     }
 }
 
-/// Runs the binary to its end with other arguments, on an installation.
-pub(crate) async fn run(arguments: &[&str], home: &Home) -> Output {
+/// Runs the binary to its end with other arguments, on an installation; with more of the environment.
+pub(crate) async fn run(arguments: &[&str], home: &Home, environment: &[(&str, &str)]) -> Output {
     let mut command = binary(home);
+    command.envs(environment.iter().copied());
     command.args(arguments).arg("--data-dir").arg(home.data_dir()).stdin(Stdio::null());
     soon("the end of the command", command.output()).await.unwrap()
 }

@@ -5,7 +5,9 @@ mod paused;
 mod postmaster;
 mod proxy;
 mod relationships;
+mod topic;
 
 pub(crate) use self::{
     memory::resident, paused::Paused, postmaster::Postmaster, proxy::Proxy, relationships::revoke_guardian,
+    topic::Topic,
 };

@@ -99,6 +99,9 @@ impl ForeignReader {
                     Err(error @ PublishError::Conflict) => {
                         rejected.push((place, Rejection { reason: "conflict", detail: error.to_string() }));
                     }
+                    Err(error @ PublishError::TooLarge { .. }) => {
+                        rejected.push((place, Rejection { reason: "too_large", detail: error.to_string() }));
+                    }
                     Err(PublishError::Unavailable(_)) => {
                         waiting_places.push(place);
                         waiting.push(event);

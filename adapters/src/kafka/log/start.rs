@@ -18,6 +18,8 @@ const FAMILIAR: i64 = 128;
 
 enum NotOpened {
     Fault(Fault),
+    /// Events were relayed to a topic of this name, and this one has never held any.
+    MadeAnew,
     /// It is not the topic that the store was relayed to.
     Wrong(String),
 }
@@ -41,6 +43,7 @@ impl Live {
                 // Retention was quicker.
                 Err(NotOpened::Fault(Fault::Moved)) if Instant::now() < deadline => {}
                 Err(NotOpened::Fault(fault)) => return Err(OpenError::Unreachable { brokers, why: fault.to_string() }),
+                Err(NotOpened::MadeAnew) => return Err(OpenError::MadeAnew { topic }),
                 Err(NotOpened::Wrong(why)) => return Err(OpenError::Topic { topic, why }),
             }
         }
@@ -49,8 +52,7 @@ impl Live {
     fn catch_up(&mut self, relayed: &ReadVector, deadline: Instant) -> Result<(), NotOpened> {
         let ends = self.look.ends(self.shared.partitions, deadline)?;
         if made_anew(&ends, relayed) {
-            let why = "it was made anew after events were copied to it, and they are not in it";
-            return Err(NotOpened::Wrong(why.into()));
+            return Err(NotOpened::MadeAnew);
         }
         self.tracks = ends.iter().map(|ends| Track::new(ends.low.max(ends.high - FAMILIAR))).collect();
         self.assign()?;

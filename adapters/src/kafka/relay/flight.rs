@@ -48,6 +48,11 @@ impl Flight {
         self.0.get(usize::from(partition)).map_or(0, |lane| lane.sent)
     }
 
+    /// For each partition the offset behind its last confirmed record.
+    pub(super) fn next_offsets(&self) -> Vec<i64> {
+        self.0.iter().map(|lane| lane.next_offset).collect()
+    }
+
     /// How many more records may be sent now, whatever their size.
     pub(super) fn room(&self, partition: Partition) -> usize {
         self.0.get(usize::from(partition)).map_or(0, |lane| MAX_RECORDS.saturating_sub(lane.waiting.len()))

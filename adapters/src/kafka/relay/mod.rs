@@ -32,8 +32,8 @@ const SOURCE_PAUSE: Duration = Duration::from_millis(20);
 /// What ends a relay. Everything else it waits out.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// It was deleted and made again, or emptied: a new epoch may begin in it.
-    #[error("the topic {topic} is not the one that the store was relayed to: {why}")]
+    /// It is not the one that the store was relayed to: a new epoch may begin in it.
+    #[error("the topic {topic} was made anew, or has lost what was relayed to it: {why}")]
     MadeAnew { topic: String, why: String },
     /// Whose events these are can't be told here.
     #[error(

@@ -25,6 +25,9 @@ use crate::kafka::client::count_error;
 /// The most events that are read at once.
 const READ: usize = 64;
 
+/// How often the topic's ends are compared with what was confirmed.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
+
 /// Pauses while the source is away double up to this.
 const LONGEST_SOURCE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -65,6 +68,7 @@ impl<'a> Session<'a> {
         tokio::select! {
             ended = self.send_all() => ended,
             ended = self.confirm_all(deliveries) => ended,
+            ended = self.compare_ends() => ended,
         }
     }
 
@@ -183,6 +187,20 @@ impl<'a> Session<'a> {
         let confirmed = self.confirmed.borrow();
         let lag: u64 = heads.partitions().map(|(partition, head)| head.saturating_sub(confirmed.get(partition))).sum();
         metrics::gauge!("sluice_relay_lag_events").set(lag as f64);
+    }
+
+    /// Ends when the topic ends before what was confirmed: one that has nothing to send would not hear of another topic in the
+    /// place of this one. Whether it is another one, the next session's start finds out.
+    async fn compare_ends(&self) -> Ended {
+        loop {
+            sleep(COMPARE_EVERY).await;
+            let confirmed = self.flight().next_offsets();
+            // Kafka away is the producer's to tell.
+            let Ok(ends) = self.relay.find_ends().await else { continue };
+            if ends.iter().zip(&confirmed).any(|(end, confirmed)| end < confirmed) {
+                return Ended::Failed("the topic ends before what was sent to it".into());
+            }
+        }
     }
 
     fn flight(&self) -> MutexGuard<'_, Flight> {

@@ -35,7 +35,7 @@ impl Relay {
     /// For each partition where to go on.
     pub(super) async fn find_start(&self, confirmed: &ReadVector) -> Result<Vec<Start>, Ended> {
         let (kafka, partitions) = (self.kafka.clone(), self.source.partitions());
-        let looked = spawn_blocking(move || look(&kafka, partitions)).await;
+        let looked = spawn_blocking(move || look(&kafka, |consumer| look_with(&kafka, consumer, partitions))).await;
         let seen = looked.unwrap_or_else(|_| Err(Ended::Failed("the look at the topic was given up".into())))?;
         let earliest = self.source.earliest().await.map_err(unavailable)?;
         let mut starts = Vec::new();
@@ -50,6 +50,14 @@ impl Relay {
             starts.push(Start { seq: begin.max(earliest.get(partition)), offset: seen.high });
         }
         Ok(starts)
+    }
+
+    /// For each partition the offset behind its last record, as it is now.
+    pub(super) async fn find_ends(&self) -> Result<Vec<i64>, Ended> {
+        let (kafka, partitions) = (self.kafka.clone(), self.source.partitions());
+        let looked = spawn_blocking(move || look(&kafka, |consumer| edges(&kafka, consumer, partitions))).await;
+        let seen = looked.unwrap_or_else(|_| Err(Ended::Failed("the look at the topic was given up".into())))?;
+        Ok(seen.iter().map(|seen| seen.high).collect())
     }
 
     /// Whether the store has the topic's last event too: one that was restored from a backup may not.
@@ -95,7 +103,10 @@ fn begin(seen: &Seen, epoch: Epoch, confirmed: Seq) -> Result<Seq, Not> {
 }
 
 /// Blocks.
-fn look(kafka: &KafkaOptions, partitions: Partition) -> Result<Vec<Seen>, Ended> {
+fn look(
+    kafka: &KafkaOptions,
+    with: impl FnOnce(&BaseConsumer<Reports>) -> Result<Vec<Seen>, Ended>,
+) -> Result<Vec<Seen>, Ended> {
     let consumer: BaseConsumer<Reports> = kafka
         .consumer(&format!("{}-relay", kafka.client_id))?
         // Just the edges are looked at.
@@ -105,10 +116,19 @@ fn look(kafka: &KafkaOptions, partitions: Partition) -> Result<Vec<Seen>, Ended>
         .set("fetch.queue.backoff.ms", "10")
         .create_with_context(Reports::of("relay-start"))
         .map_err(|error| kafka.refused(&error))?;
-    let seen = look_with(kafka, &consumer, partitions);
+    let seen = with(&consumer);
     // Its end waits for threads of its own.
     thread::spawn(move || drop(consumer));
     seen
+}
+
+fn edges(kafka: &KafkaOptions, consumer: &BaseConsumer<Reports>, partitions: Partition) -> Result<Vec<Seen>, Ended> {
+    let edges = |partition: Partition| {
+        let edges = consumer.fetch_watermarks(&kafka.topic, partition.into(), kafka.deadline);
+        let (low, high) = edges.map_err(|error| Ended::from(&error))?;
+        Ok(Seen { low, high, ..Seen::default() })
+    };
+    (0..partitions).map(edges).collect()
 }
 
 fn look_with(
@@ -116,13 +136,7 @@ fn look_with(
     consumer: &BaseConsumer<Reports>,
     partitions: Partition,
 ) -> Result<Vec<Seen>, Ended> {
-    let mut seen = Vec::new();
-    for partition in 0..partitions {
-        let (low, high) = consumer
-            .fetch_watermarks(&kafka.topic, partition.into(), kafka.deadline)
-            .map_err(|error| Ended::from(&error))?;
-        seen.push(Seen { low, high, ..Seen::default() });
-    }
+    let mut seen = edges(kafka, consumer, partitions)?;
     let firsts = read_each(kafka, consumer, &seen, |seen| (seen.low == 0 && seen.high > 0).then_some(0))?;
     let lasts = read_each(kafka, consumer, &seen, |seen| (seen.high > seen.low).then_some(seen.high - 1))?;
     for (seen, (first, last)) in seen.iter_mut().zip(firsts.into_iter().zip(lasts)) {

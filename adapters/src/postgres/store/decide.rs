@@ -14,7 +14,7 @@ use sluice_schema::{
 
 use crate::{
     placement::Placement,
-    record::{MISFORMED, common_routing_key, record},
+    record::{admit, record},
 };
 
 pub(super) type Answer = Result<Appended, AppendError>;
@@ -81,9 +81,7 @@ impl<'a> Decisions<'a> {
 
     /// Decides one append at `now` (Unix milliseconds).
     pub(super) fn decide(&mut self, append: &'a Append, found: Found, now: i64) -> Answer {
-        let Some(routing_key) = common_routing_key(append) else {
-            return Err(AppendError::Unavailable(MISFORMED.into()));
-        };
+        let routing_key = admit(append)?;
         if let Some(answer) = self.answer_repeat(append, found.earlier) {
             return answer;
         }

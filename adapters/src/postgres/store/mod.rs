@@ -131,14 +131,19 @@ impl PostgresStore {
         self.shared.placement.derived_secret("kafka key")
     }
 
-    /// Draws a new epoch in place of `old`, for a topic that was made anew, and gives the one that is now: another node's
-    /// where that was first. This value's own stays, and so do those of other nodes: their processes must start again.
-    pub async fn renew_epoch(&self, old: Epoch) -> Result<Epoch, StoreUnavailable> {
+    /// Draws a new epoch in place of this value's, for a topic that was made anew; `false` where another node was first. This
+    /// value's own stays, and so do those of other nodes: their processes must start again.
+    pub async fn renew_epoch(&self) -> Result<bool, StoreUnavailable> {
         let drawn = Drawn::draw().ok_or_else(|| unavailable("the system gives no random numbers"))?;
         let update = sqlx::query("UPDATE sluice.log SET epoch = $1 WHERE epoch = $2")
             .bind(drawn.epoch)
-            .bind(old.0.to_be_bytes());
-        self.db.within(update.execute(self.db.pool())).await.map_err(unavailable)?;
+            .bind(self.shared.placement.epoch.0.to_be_bytes());
+        let updated = self.db.within(update.execute(self.db.pool())).await.map_err(unavailable)?;
+        Ok(updated.rows_affected() == 1)
+    }
+
+    /// The epoch that the database names now: another one than this value's once some node has renewed it.
+    pub async fn stored_epoch(&self) -> Result<Epoch, StoreUnavailable> {
         let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT epoch FROM sluice.log");
         let epoch = self.db.within(query.fetch_one(self.db.pool())).await.map_err(unavailable)?;
         let epoch = epoch.try_into().map_err(|_| unavailable("the log's epoch is damaged"))?;

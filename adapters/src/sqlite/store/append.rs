@@ -14,7 +14,7 @@ use sqlx::SqliteConnection;
 use super::{Shared, checkpoints, placement::place};
 use crate::{
     failpoint,
-    record::{MISFORMED, common_routing_key, record},
+    record::{admit, record},
     sqlite::writer::Work,
 };
 
@@ -82,8 +82,9 @@ impl Appender {
         db: &mut SqliteConnection,
         append: &Append,
     ) -> Result<Result<Appended, AppendError>, sqlx::Error> {
-        let Some(routing_key) = common_routing_key(append) else {
-            return Ok(Err(AppendError::Unavailable(MISFORMED.into())));
+        let routing_key = match admit(append) {
+            Ok(routing_key) => routing_key,
+            Err(refused) => return Ok(Err(refused)),
         };
         let found = find(db, append).await?;
         if let Some(answer) = self.answer_repeat(append.idempotency.as_ref(), found.earlier) {

@@ -72,6 +72,27 @@ async fn each_goes_to_the_dead_letters_with_its_reason_and_bytes() {
     assert_once_in_order(&store.events().await, good);
 }
 
+/// None that the reader takes from a topic comes near the store's bound, which is lower here.
+#[tokio::test]
+async fn what_the_store_finds_too_large_is_a_letter_and_holds_up_nobody() {
+    let counts = Counts::default();
+    let _counted = metrics::set_default_local_recorder(&counts);
+    let (topic, store) = (name(), Store::open().await);
+    create(&topic, PARTITIONS, "1048588").await;
+    store.limit_events(50_000);
+    let large = changed(0, |event| event["data"]["planName"] = json!("x".repeat(100_000)));
+    // All of one member.
+    send(&topic, &[large.clone(), event(7, Encoding::Binary)]).await;
+    let reader = store.reader(&config(&topic, "cloudevents"));
+    let letter = letters(&format!("{topic}.dead-letter"), 1).await.remove(0);
+    store.reaches(1).await;
+    counts.reach(2).await;
+    reader.stop().await;
+    assert_eq!((letter.reason(), letter.value.as_ref()), ("too_large", Some(&large.value)));
+    assert_eq!((counts.of("too_large"), counts.of("published")), (1, 1));
+    assert_once_in_order(&store.events().await, [7]);
+}
+
 #[tokio::test]
 async fn a_letter_that_is_replayed_enters_once_the_mapping_knows_it() {
     let (topic, store) = (name(), Store::open().await);

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -26,7 +26,7 @@ use sluice_adapters::{
 };
 use sluice_domain::{
     publishing::Publisher,
-    store::{Append, AppendError, Appended, EventStore, Page, StoreUnavailable},
+    store::{Append, AppendError, Appended, EventStore, MAX_EVENT_BYTES, Page, StoreUnavailable},
     twins::MemoryKeyring,
 };
 use sluice_schema::{
@@ -93,7 +93,9 @@ pub(super) async fn send(topic: &str, messages: &[Message]) -> Vec<i64> {
 pub(super) fn committed(topic: &str, group: &str, partitions: i32) -> Vec<Option<i64>> {
     let consumer: BaseConsumer = client().set("group.id", group).create().unwrap();
     let mut asked = TopicPartitionList::new();
-    (0..partitions).for_each(|partition| drop(asked.add_partition(topic, partition)));
+    for partition in 0..partitions {
+        asked.add_partition(topic, partition);
+    }
     let committed = consumer.committed_offsets(asked, Timeout::After(LONG)).unwrap();
     let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
     committed.elements().iter().map(|element| offset(element.offset())).collect()
@@ -111,6 +113,7 @@ pub(super) struct Store {
     pub(super) inner: Arc<SqliteStore>,
     pub(super) keyring: Arc<MemoryKeyring>,
     away: Arc<AtomicBool>,
+    largest: Arc<AtomicUsize>,
     _directory: TempDir,
 }
 
@@ -119,12 +122,18 @@ impl Store {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDir::open(directory.path()).unwrap();
         let inner = Arc::new(SqliteStore::open(&data, StoreOptions::default()).await.unwrap());
-        Self { inner, keyring: Arc::default(), away: Arc::default(), _directory: directory }
+        let largest = Arc::new(AtomicUsize::new(MAX_EVENT_BYTES));
+        Self { inner, keyring: Arc::default(), away: Arc::default(), largest, _directory: directory }
     }
 
     /// From now on, or not any more: nothing can be written.
     pub(super) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Events of more bytes are too large.
+    pub(super) fn limit_events(&self, largest: usize) {
+        self.largest.store(largest, Ordering::SeqCst);
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -150,7 +159,8 @@ impl Store {
     /// A reader of the topic that appends here.
     pub(super) fn reader(&self, topic: &ForeignTopic) -> Reader {
         let asked = watch::Sender::new(0);
-        let store = Arc::new(Door { inner: self.inner.clone(), away: self.away.clone(), asked: asked.clone() });
+        let (away, largest) = (self.away.clone(), self.largest.clone());
+        let store = Arc::new(Door { inner: self.inner.clone(), away, largest, asked: asked.clone() });
         let kafka = KafkaOptions {
             brokers: services::kafka(),
             topic: "not used".into(),
@@ -199,6 +209,7 @@ impl Reader {
 struct Door {
     inner: Arc<SqliteStore>,
     away: Arc<AtomicBool>,
+    largest: Arc<AtomicUsize>,
     asked: watch::Sender<usize>,
 }
 
@@ -209,7 +220,14 @@ impl EventStore for Door {
         if self.away.load(Ordering::SeqCst) {
             return appends.iter().map(|_| Err(AppendError::Unavailable("away on purpose".into()))).collect();
         }
-        self.inner.append_many(appends).await
+        let mut outcomes = Vec::new();
+        for append in appends {
+            outcomes.push(match append.fits(self.largest.load(Ordering::SeqCst)) {
+                Ok(()) => self.inner.append(append).await,
+                Err(refused) => Err(refused),
+            });
+        }
+        outcomes
     }
 
     async fn load(&self, tenant: &TenantId, stream: &StreamId) -> Result<Vec<Arc<RecordedEvent>>, StoreUnavailable> {

@@ -2,7 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::relay_support::{Rig, Running, SECRET};
+use prost::Message as _;
+use sluice_domain::store::MAX_EVENT_BYTES;
+use sluice_schema::{event::RecordedEvent, sealed::Sealed};
+
+use super::relay_support::{Rig, Running, SECRET, event};
 
 #[tokio::test]
 async fn all_that_was_appended_comes_in_order() {
@@ -46,4 +50,25 @@ async fn keys_tell_members_apart_and_nothing_is_in_the_clear() {
     }
     let different: HashSet<_> = keys.values().collect();
     assert_eq!((keys.len(), different.len()), (10, 10));
+}
+
+/// One that did not fit into a record would stop its partition for good.
+#[tokio::test]
+async fn the_largest_events_that_a_store_takes_are_relayed() {
+    let rig = Rig::new().await;
+    let large_payload = |number| {
+        let event = event(number);
+        // Nothing that can be compressed.
+        let payload: Vec<u8> = (0..MAX_EVENT_BYTES - event.header.encoded_len()).map(|_| fastrand::u8(..)).collect();
+        RecordedEvent { payload: Sealed(payload.into()), ..event }
+    };
+    let mut large_header = event(3);
+    large_header.header.channel = "x".repeat(60_000);
+    let missing = MAX_EVENT_BYTES - large_header.header.encoded_len();
+    large_header.payload = Sealed(vec![7; missing].into());
+    for event in [large_payload(1), event(2), large_header, event(4)] {
+        rig.source.append(0, event);
+    }
+    rig.relay_all().await;
+    assert_eq!(rig.check().await, 0);
 }

@@ -63,7 +63,7 @@ async fn a_granted_role_can_run_the_store_and_no_more() {
     append(&store, "c-1").await;
     Checkpoints::save(&store, "w", store.epoch(), &ReadVector(vec![1])).await.unwrap();
     Checkpoints::save(&store, "w", store.epoch(), &ReadVector(vec![2])).await.unwrap();
-    store.renew_epoch(store.epoch()).await.unwrap();
+    store.renew_epoch().await.unwrap();
     let mut raw = <sqlx::PgConnection as sqlx::Connection>::connect(&options.url).await.unwrap();
     for statement in [
         "UPDATE sluice.events SET payload = ''",

@@ -3,11 +3,12 @@ use std::{
     sync::Arc,
 };
 
+use prost::Message;
 use sluice_schema::{event::RecordedEvent, position::Position};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use super::world::{Store, append, append_as, conflict, load, member, payloads, places, repeated, subject, with_key};
-use crate::store::{Append, AppendError, Appended};
+use crate::store::{Append, AppendError, Appended, MAX_EVENT_BYTES};
 
 /// Starts all appends at once, each from a task of its own.
 async fn at_once(store: &Store, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
@@ -165,6 +166,20 @@ pub async fn append_many_decides_each_on_its_own(store: Store) {
     assert_eq!(payloads(&load(&store, "acme", "c-1").await), ["a", "b"]);
     assert_eq!(payloads(&load(&store, "acme", "c-2").await), ["a", "b"]);
     assert!(store.append_many(Vec::new()).await.is_empty());
+}
+
+pub async fn an_event_that_could_not_be_passed_on_is_refused(store: Store) {
+    let header = append("c-1", 0, &[""]).events[0].header.encoded_len();
+    let largest = "x".repeat(MAX_EVENT_BYTES - header);
+    let too_large = format!("{largest}x");
+    let request = |payload: &str, input| with_key(append("c-1", 0, &["=a", payload]), "s", "k-1", input, "c-1");
+    let outcomes = store.append_many(vec![request(&too_large, 1), append("c-2", 0, &["a"])]).await;
+    let [refused, beside]: [_; 2] = outcomes.try_into().unwrap();
+    assert!(matches!(refused, Err(AppendError::TooLarge { bytes, .. }) if bytes == MAX_EVENT_BYTES + 1), "{refused:?}");
+    places(beside);
+    assert!(load(&store, "acme", "c-1").await.is_empty(), "no event of it was written, and no key");
+    places(store.append(request(&largest, 2)).await);
+    assert!(payloads(&load(&store, "acme", "c-1").await) == ["=a", &largest]);
 }
 
 pub async fn heads_cover_what_was_answered(store: Store) {

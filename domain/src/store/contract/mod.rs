@@ -28,6 +28,7 @@ macro_rules! event_store_contract {
             keys_of_two_scopes_are_two,
             concurrent_repeats_write_once,
             append_many_decides_each_on_its_own,
+            an_event_that_could_not_be_passed_on_is_refused,
             heads_cover_what_was_answered,
             a_stream_loads_as_it_was_written,
             current_is_the_last_whole_state,

@@ -41,10 +41,6 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn empty_source() -> Arc<MemoryLog> {
-        Arc::new(MemoryLog::new(EPOCH, PARTITIONS))
-    }
-
     pub(super) async fn open(options: LogOptions) -> Self {
         Self::on(Topic::new().await, options).await
     }
