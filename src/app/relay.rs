@@ -1,13 +1,13 @@
 //! The relay: of all processes with this role one copies the store to the topic.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sluice_adapters::{
     kafka::{self, KafkaOptions, Relay, RelayError},
     postgres::PostgresStore,
 };
 use sluice_subscriptions::log::EventLog;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::parts::{Parts, StartError, kafka_options};
 use crate::{config::Config, shutdown::Tasks};
@@ -24,42 +24,46 @@ pub(super) async fn start(parts: &Parts, config: &Config, tasks: &Tasks) -> Resu
         key: platform.store.topic_key(),
     };
     tasks.spawn("relay", |token| async move {
-        let over = token.child_token();
+        let (over, begun) = (token.child_token(), TaskTracker::new());
         let work = || async {
-            if !may_go_on(&relay, &store, &kafka, token.clone()).await {
-                over.cancel();
-            }
+            let Err(end) = relay_until(&relay, &store, token.clone()).await else { return };
+            // Work is dropped where the shutdown comes meanwhile. A new epoch is begun all the same: a topic that still held
+            // events of the old one would be nobody's.
+            let given_up = begun.spawn(give_up(end, store.clone(), kafka.clone()));
+            // It has no panic of its own to tell.
+            let _ = given_up.await;
+            over.cancel();
         };
         lease.hold(over.clone(), work).await;
+        begun.close();
+        begun.wait().await;
     });
     Ok(())
 }
 
-/// Relays until shutdown; `false` where this process can't go on.
-async fn may_go_on(relay: &Relay, store: &PostgresStore, kafka: &KafkaOptions, shutdown: CancellationToken) -> bool {
-    // The lease may come from a process that began a new epoch and ended: the topic is not for events of this one's any more.
+/// Why this process can't relay any more.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    /// The lease may come from a process that began it and ended: the topic is not for events of this one's epoch any more.
+    #[error("a new epoch of the log has begun: this process must start again")]
+    OtherEpoch,
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+}
+
+/// Relays until shutdown, or until the store is away, which ends with the lease.
+async fn relay_until(relay: &Relay, store: &PostgresStore, shutdown: CancellationToken) -> Result<(), End> {
     match store.stored_epoch().await {
-        Ok(epoch) if epoch == EventLog::epoch(store) => {}
-        Ok(_) => {
-            tracing::error!("a new epoch of the log has begun: this process must start again");
-            return false;
-        }
-        // It is tried again with the lease.
-        Err(_) => return true,
-    }
-    match relay.run(shutdown).await {
-        Ok(()) => true,
-        Err(error) => {
-            give_up(error, store, kafka).await;
-            false
-        }
+        Ok(epoch) if epoch == EventLog::epoch(store) => Ok(relay.run(shutdown).await?),
+        Ok(_) => Err(End::OtherEpoch),
+        Err(_) => Ok(()),
     }
 }
 
-async fn give_up(error: RelayError, store: &PostgresStore, kafka: &KafkaOptions) {
-    tracing::error!(%error, "events can't be relayed");
-    if matches!(error, RelayError::MadeAnew { .. }) {
-        begin_epoch(store, kafka).await;
+async fn give_up(end: End, store: Arc<PostgresStore>, kafka: KafkaOptions) {
+    tracing::error!(error = %end, "events can't be relayed");
+    if matches!(end, End::Relay(RelayError::MadeAnew { .. })) {
+        begin_epoch(&store, &kafka).await;
     } else {
         // Whoever starts it again at once should not make a storm of it.
         tokio::time::sleep(Duration::from_secs(1)).await;

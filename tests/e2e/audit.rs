@@ -162,6 +162,10 @@ mod stalled {
             assert_eq!((code(&answer), &answer["data"]), ("UNAVAILABLE", &Value::Null));
             assert_nothing(&answer.to_string());
         }
+        let (log, (_, metrics)) = (server.log(), server.get("/metrics").await);
+        let told = |what: &str| log.matches(what).count();
+        assert_eq!((told("part=\"audit\" why="), told("nothing is shown")), (1, 0), "not a line for each: {log}");
+        assert!(metrics.contains("sluice_refused_total{part=\"audit\"} 2"), "{metrics}");
 
         // What was not shown was done all the same, and once.
         let server = Server::start_in(server.kill().await, Options::default()).await;

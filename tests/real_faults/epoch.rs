@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     clients::PERSON,
-    harness::{Frame, MEMBER, Options, Server, WATCH, Ws},
+    harness::{Frame, MEMBER, Options, Server, WATCH, Ws, soon},
     installation::Home,
     parts::Topic,
     scene::{are_answered, change, insist, insist_all, keys, listen, named},
@@ -121,6 +121,30 @@ async fn under_a_process_that_does_everything() {
     let meanwhile = insist_all(server.viewer(PERSON), &keys("meanwhile", 3)).await;
     topic.make_anew().await;
     is_no_success(server.ended_in(NOTICED).await, &server.log());
+    let server = supervised(server.home().clone(), named("sluice"), &before.epoch).await;
+    serves(&server, before, meanwhile).await;
+    server.terminate().await;
+}
+
+/// Else the next one would find events of an epoch that nobody knows any more.
+#[tokio::test]
+async fn a_shutdown_while_the_topic_is_emptied_waits_for_that() {
+    let slow = Options { failpoints: Some("topic.before-empty=sleep(3000)".into()), ..named("sluice") };
+    let mut server = Server::start(slow).await;
+    let before = before(&server).await;
+    let topic = Topic::of(server.home());
+    topic.delete().await;
+    let meanwhile = insist_all(server.viewer(PERSON), &keys("meanwhile", 3)).await;
+    topic.make_anew().await;
+    let mut look = tokio::time::interval(Duration::from_millis(10));
+    let begun = async {
+        while !server.log().contains("a new epoch of the log begins") {
+            look.tick().await;
+        }
+    };
+    soon("the new epoch", begun).await;
+    server.signal_term().await;
+    server.ended().await;
     let server = supervised(server.home().clone(), named("sluice"), &before.epoch).await;
     serves(&server, before, meanwhile).await;
     server.terminate().await;

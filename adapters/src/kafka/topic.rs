@@ -19,6 +19,7 @@ use super::{
     client::{Detached, KafkaOptions, Reports},
     error::{OpenError, of_code, sentence},
 };
+use crate::failpoint;
 
 /// The largest record: the relay sends none that is larger, and the topic takes each that it sends.
 pub(super) const MAX_RECORD_BYTES: usize = 8 << 20;
@@ -87,6 +88,7 @@ pub async fn topic_exists(kafka: &KafkaOptions) -> Result<bool, OpenError> {
 /// # Errors
 /// Kafka does not answer within the deadline, or the right to delete records is missing.
 pub async fn empty_topic(kafka: &KafkaOptions) -> Result<(), OpenError> {
+    failpoint::pass("topic.before-empty").await;
     let partitions = count_partitions(kafka).await?.unwrap_or(0);
     let mut all = TopicPartitionList::new();
     for partition in (0..).take(partitions) {
