@@ -149,6 +149,18 @@ pub(crate) async fn changes(ws: &mut Ws) -> usize {
     ws.heard().await.matches("\"memberEligibility\"").count()
 }
 
+/// Waits until there is an event that a subscriber can't be given now.
+pub(crate) async fn has_held(server: &Server) {
+    let mut look = interval(AGAIN);
+    loop {
+        look.tick().await;
+        let (_, metrics) = server.get("/metrics").await;
+        if metrics.lines().any(|line| line.starts_with("sluice_deliveries_held_total ")) {
+            return;
+        }
+    }
+}
+
 /// Waits until the store has an answer for each check, whoever is told of it.
 pub(crate) async fn are_answered(server: &Server, checks: &[String]) {
     const STATE: &str = "query($id: ID!) { eligibilityCheck(id: $id) { state } }";

@@ -8,8 +8,8 @@ use crate::{
     installation::required,
     parts::{Paused, Postmaster, Proxy, resident, revoke_guardian},
     scene::{
-        Scene, acknowledged, are_answered, are_refused, change, changes, insist, insist_all, insist_by, keys, listen,
-        named, names_as_away, options, tells_once,
+        Scene, acknowledged, are_answered, are_refused, change, changes, has_held, insist, insist_all, insist_by, keys,
+        listen, named, names_as_away, options, tells_once,
     },
 };
 
@@ -44,7 +44,7 @@ async fn holds_while<T>(leave: impl AsyncFnOnce() -> T) {
     let slow_payer = options()
         .env("SLUICE__SPICEDB__MAX_STALENESS_MS", "0")
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
-        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", "1000");
+        .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", "3000");
     let scene = Scene::set(slow_payer).await;
     scene
         .play(BEFORE + MEANWHILE + BEHIND, async |server, _| {
@@ -63,6 +63,7 @@ async fn holds_while<T>(leave: impl AsyncFnOnce() -> T) {
             are_refused(viewer, &meanwhile, 50).await;
             let growth = resident(server.pid()).saturating_sub(before);
             assert!(growth < GROWTH, "it grew by {growth} MiB");
+            soon("an answer that waits", has_held(server)).await;
             assert_eq!(changes(&mut nurse).await, BEFORE, "nothing was shown");
             names_as_away(server, &["relationships"]).await;
             drop(away);

@@ -22,7 +22,7 @@ use sluice_schema::{
 };
 use tokio::sync::broadcast;
 
-use super::{Decided, Question, RESOURCE, SUBJECT};
+use super::{Affected, Decided, Question, RESOURCE, SUBJECT};
 use crate::relationships::{Heed, ObjectRef, Touched};
 
 /// How many changes are remembered for answers that are under way: one that is overtaken by more is not kept.
@@ -202,8 +202,8 @@ impl State {
 
     fn was_overtaken(&self, Asked(asked): Asked, viewer: &Viewer, member: &MemberId) -> bool {
         let since = usize::try_from(self.told - asked).unwrap_or(usize::MAX);
-        since > self.recent.len()
-            || self.recent.iter().rev().take(since).any(|touched| touches(touched, viewer, member))
+        let may_be_hers = |touched: &Touched| Affected::by(std::slice::from_ref(touched)).includes(viewer, member);
+        since > self.recent.len() || self.recent.iter().rev().take(since).any(may_be_hers)
     }
 
     fn forget(&mut self, touched: &Touched) {
@@ -276,20 +276,6 @@ impl State {
             }
         }
         self.look_over_at = 2 * self.count;
-    }
-}
-
-/// Whether a change may alter what the viewer may see of the member.
-pub(crate) fn touches(touched: &Touched, viewer: &Viewer, member: &MemberId) -> bool {
-    let tenant = viewer.tenant.as_str();
-    let is = |object: &ObjectRef, object_type: &str, id: &str| {
-        &*object.object_type == object_type && object.id.split_once('/').is_none_or(|of| of == (tenant, id))
-    };
-    match touched {
-        Touched::Resource(resource) => is(resource, RESOURCE, member.as_str()),
-        Touched::Subject(subject) => is(subject, SUBJECT, viewer.user.as_str()),
-        Touched::Tenant(name) => **name == *tenant,
-        Touched::Everything => true,
     }
 }
 

@@ -123,6 +123,23 @@ fn ask(cache: &Cache, demand: Mask, act: Option<&'static str>) -> Option<Decided
 }
 
 #[test]
+fn a_change_affects_just_whom_it_touches() {
+    let affects = |touched: Touched| {
+        let touched = [touched];
+        let affected = Affected::by(&touched);
+        let cells = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)];
+        cells.map(|(t, u, m)| affected.includes(&viewer(t, u), &member(m)))
+    };
+    assert_eq!(affects(touched((0, 0, 0), 0)), [true, false, true, false], "one member");
+    assert_eq!(affects(touched((0, 0, 0), 1)), [true, true, false, false], "one user");
+    assert_eq!(affects(touched((0, 0, 0), 2)), [true, true, true, false], "a tenant");
+    assert_eq!(affects(Touched::Everything), [true; 4]);
+    assert_eq!(affects(Touched::Resource(object("encounter", 0, "m-1"))), [false; 4], "what decisions are not about");
+    let nameless = ObjectRef { object_type: "member".into(), id: "m-1".into() };
+    assert_eq!(affects(Touched::Resource(nameless)), [true; 4], "it may be any tenant's");
+}
+
+#[test]
 fn what_was_not_asked_about_is_not_known() {
     let cache = Cache::new();
     let act = Some("request_eligibility_check");

@@ -1,5 +1,6 @@
 //! What may this viewer see of this member, now?
 
+mod affected;
 mod cache;
 
 use std::{
@@ -15,7 +16,7 @@ use sluice_schema::{
 };
 use tokio::sync::broadcast;
 
-pub(crate) use self::cache::touches;
+pub(crate) use self::affected::Affected;
 use self::cache::{Cache, Kept};
 use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError, Touched};
 

@@ -12,7 +12,7 @@ use sluice_schema::{
 
 use super::subscription::Live;
 use crate::{
-    access::{Access, AccessUnavailable, Question, touches},
+    access::{Access, AccessUnavailable, Affected, Question},
     relationships::Touched,
 };
 
@@ -28,11 +28,10 @@ pub(super) async fn revoked<'l>(
     subscriptions: impl Iterator<Item = &'l Arc<Live>>,
     touched: &[Touched],
 ) -> Result<Vec<Arc<Live>>, AccessUnavailable> {
-    let is_touched = |live: &&Arc<Live>| {
-        let root = live.root.as_ref();
-        root.is_some_and(|root| touched.iter().any(|touched| touches(touched, &live.viewer, &root.member)))
-    };
-    let lives: Vec<_> = subscriptions.filter(is_touched).cloned().collect();
+    let affected = Affected::by(touched);
+    let is_affected =
+        |live: &&Arc<Live>| live.root.as_ref().is_some_and(|root| affected.includes(&live.viewer, &root.member));
+    let lives: Vec<_> = subscriptions.filter(is_affected).cloned().collect();
     let mut revoked = Vec::new();
     for lives in lives.chunks(TOGETHER) {
         let asked: Vec<_> = lives.iter().filter_map(|live| Some((live, live.root.as_ref()?))).collect();

@@ -4,7 +4,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sluice_schema::{event::RecordedEvent, position::ReadVector};
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc, oneshot},
+    sync::{
+        broadcast::{
+            self,
+            error::{RecvError, TryRecvError},
+        },
+        mpsc, oneshot,
+    },
     time::{Instant, sleep_until},
 };
 
@@ -64,6 +70,8 @@ struct Shard {
     decide_at: Instant,
 }
 
+type Change = Arc<[Touched]>;
+
 /// How soon it is asked again who goes on, where that could not be decided.
 const DECIDE_AGAIN: Duration = Duration::from_millis(250);
 
@@ -88,11 +96,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiv
             biased;
             () = shard.shared.shutdown.cancelled() => return,
             Some(command) = commands.recv() => shard.obey(command).await,
-            changed = changes.recv() => match changed {
-                Ok(touched) => shard.decide_anew(&touched).await,
-                // Missed some.
-                Err(RecvError::Lagged(_)) => shard.decide_anew(&[Touched::Everything]).await,
-                Err(RecvError::Closed) => return,
+            changed = changes.recv() => match all_of(changed, &mut changes) {
+                Some(touched) => shard.decide_anew(&touched).await,
+                None => return,
             },
             () = sleep_until(shard.decide_at), if !shard.undecided.is_empty() => shard.decide_anew(&[]).await,
             batch = reader.next_batch(BATCH) => match batch {
@@ -104,6 +110,23 @@ pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiv
                     return;
                 }
             },
+        }
+    }
+}
+
+/// A change and all that wait behind it; `None`: there will be no more.
+fn all_of(first: Result<Change, RecvError>, changes: &mut broadcast::Receiver<Change>) -> Option<Vec<Touched>> {
+    let mut all = match first {
+        Ok(touched) => touched.to_vec(),
+        // Missed some.
+        Err(RecvError::Lagged(_)) => vec![Touched::Everything],
+        Err(RecvError::Closed) => return None,
+    };
+    loop {
+        match changes.try_recv() {
+            Ok(touched) => all.extend_from_slice(&touched),
+            Err(TryRecvError::Lagged(_)) => all.push(Touched::Everything),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(all),
         }
     }
 }
@@ -126,11 +149,7 @@ impl Shard {
 
     /// After a change: ends what nobody may see any more.
     async fn decide_anew(&mut self, touched: &[Touched]) {
-        let mut touched = [std::mem::take(&mut self.undecided).as_slice(), touched].concat();
-        // However many there were, one stands for all.
-        if touched.len() > UNDECIDED {
-            touched = vec![Touched::Everything];
-        }
+        let touched = [std::mem::take(&mut self.undecided).as_slice(), touched].concat();
         match revoke::revoked(&self.shared.parts.access, self.subscriptions.values(), &touched).await {
             Ok(revoked) => {
                 metrics::counter!("sluice_subscriptions_revoked_total").increment(revoked.len() as u64);
@@ -146,6 +165,10 @@ impl Shard {
 
     fn decide_later(&mut self, touched: Vec<Touched>) {
         self.undecided.extend(touched);
+        // However many there were, one stands for all.
+        if self.undecided.len() > UNDECIDED {
+            self.undecided = vec![Touched::Everything];
+        }
         self.decide_at = Instant::now() + DECIDE_AGAIN;
     }
 
