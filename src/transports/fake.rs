@@ -38,7 +38,7 @@ pub(super) struct FakeGate {
     asked: mpsc::UnboundedSender<Asked>,
     /// Lets a query or mutation with `slow` in it finish.
     pub(super) release: Arc<Notify>,
-    pub(super) progress: Mutex<ReadVector>,
+    pub(super) progress: Arc<Mutex<ReadVector>>,
 }
 
 pub(super) struct Server {
@@ -52,7 +52,8 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn start(config: TransportConfig) -> Self {
         let (sender, asked) = mpsc::unbounded_channel();
-        let gate = FakeGate { asked: sender, release: Arc::default(), progress: Mutex::new(ReadVector(vec![7])) };
+        let gate =
+            FakeGate { asked: sender, release: Arc::default(), progress: Arc::new(Mutex::new(ReadVector(vec![7]))) };
         let (gate, drain) = (Arc::new(gate), CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -83,11 +84,16 @@ impl Drop for Told {
     }
 }
 
-struct Live(#[expect(dead_code, reason = "held for its drop")] Told, ReadVector);
+/// At the gate's progress, or behind it.
+struct Live {
+    _told: Told,
+    progress: Arc<Mutex<ReadVector>>,
+    behind: bool,
+}
 
 impl Subscription for Live {
     fn place(&self) -> Option<Cursor> {
-        Some(cursor(&self.1))
+        Some(if self.behind { cursor(&ReadVector(vec![1])) } else { cursor(&self.progress.lock().unwrap()) })
     }
 }
 
@@ -100,6 +106,7 @@ struct FakeOperation {
     request: GraphqlRequest,
     asked: mpsc::UnboundedSender<Asked>,
     release: Arc<Notify>,
+    progress: Arc<Mutex<ReadVector>>,
 }
 
 #[async_trait]
@@ -140,8 +147,8 @@ impl Parsed for FakeOperation {
             let _told = Told(self.asked.clone(), Some(Asked::Unsubscribed));
             self.release.notified().await;
         }
-        let place = if query.contains("behind") { vec![1] } else { vec![u64::MAX] };
-        Ok(Box::new(Live(Told(self.asked.clone(), Some(Asked::Unsubscribed)), ReadVector(place))))
+        let told = Told(self.asked.clone(), Some(Asked::Unsubscribed));
+        Ok(Box::new(Live { _told: told, progress: self.progress.clone(), behind: query.contains("behind") }))
     }
 }
 
@@ -165,8 +172,8 @@ impl Gate for FakeGate {
             Some("subscription") => OperationType::Subscription,
             _ => return Err(ClientError::new(Code::ParseFailed, "not GraphQL")),
         };
-        let (asked, release) = (self.asked.clone(), self.release.clone());
-        Ok(Box::new(FakeOperation { operation_type, request, asked, release }))
+        let (asked, release, progress) = (self.asked.clone(), self.release.clone(), self.progress.clone());
+        Ok(Box::new(FakeOperation { operation_type, request, asked, release, progress }))
     }
 
     async fn poll(

@@ -168,7 +168,12 @@ impl Job {
         let Self { operations, viewer, operation, parsed, wanted } = self;
         let feed = Feed { outbox: Arc::clone(&operations.outbox), operation: operation.clone(), wanted };
         match parsed.subscribe(&viewer, Transport::GraphqlWs, Arc::new(feed)).await {
-            Ok(live) => operations.keep(operation.number, live),
+            Ok(live) => {
+                if let Some(place) = live.place() {
+                    operations.outbox.begins_at(&place.vector);
+                }
+                operations.keep(operation.number, live);
+            }
             Err(errors) => operations.deliver(Delivery::Refused(operation, errors)),
         }
     }

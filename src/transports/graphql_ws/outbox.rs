@@ -50,7 +50,7 @@ struct Queue {
     /// What the entries and the one being sent cost.
     bytes: usize,
     being_sent: usize,
-    /// The furthest place of all events that were ever queued.
+    /// The furthest place of all events that were ever queued, and of where subscriptions began.
     told: ReadVector,
     state: State,
 }
@@ -83,6 +83,12 @@ impl Outbox {
         self.push_to(&mut queue, Outgoing::Delivery(Delivery::Next(operation, payload)))?;
         queue.note(place);
         Ok(())
+    }
+
+    /// Where a subscription begins, which its client knows: with another process behind it, or a log that is fed late, progress
+    /// may still be short of that.
+    pub(super) fn begins_at(&self, place: &ReadVector) {
+        self.lock().note(place);
     }
 
     /// A ping that tells `progress`, unless an event further on was queued before it: a client that resumed there would
@@ -266,5 +272,8 @@ mod tests {
         };
         assert!(!tells(&cursor(&[5, 2])));
         assert!(tells(&cursor(&[5, 3])));
+        outbox.begins_at(&ReadVector(vec![9, 1]));
+        assert!(!tells(&cursor(&[8, 3])), "a client that came with a cursor is not sent back behind it");
+        assert!(tells(&cursor(&[9, 3])));
     }
 }
