@@ -135,7 +135,7 @@ impl Answers {
     fn read(request: &CheckBulkPermissionsRequest, response: CheckBulkPermissionsResponse) -> Result<Self, Status> {
         let CheckBulkPermissionsResponse { checked_at, pairs } = response;
         let asked = request.items.iter().map(Some);
-        match wire::revision(checked_at) {
+        match checked_at.map(wire::revision) {
             Some(revision) if asked.eq(pairs.iter().map(|pair| pair.request.as_ref())) => Ok(Self { revision, pairs }),
             _ => Err(Status::data_loss("the answers are not those to the questions")),
         }

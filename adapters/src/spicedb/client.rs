@@ -3,6 +3,7 @@
 use std::{error::Error, fs, path::Path, time::Duration};
 
 use spicedb_grpc_tonic::v1::{
+    ReadSchemaRequest, RelationshipUpdate, WriteRelationshipsRequest, ZedToken,
     permissions_service_client::PermissionsServiceClient, schema_service_client::SchemaServiceClient,
     watch_service_client::WatchServiceClient,
 };
@@ -88,6 +89,19 @@ impl Client {
         request
     }
 
+    /// The last revision.
+    pub(super) async fn head(&self) -> Result<ZedToken, Status> {
+        let call = || async { self.schema().read_schema(self.request(ReadSchemaRequest {})).await };
+        self.call(call).await?.into_inner().read_at.ok_or_else(no_revision)
+    }
+
+    /// The revision that holds the updates, all of them.
+    pub(super) async fn write(&self, updates: Vec<RelationshipUpdate>) -> Result<ZedToken, Status> {
+        let request = WriteRelationshipsRequest { updates, ..WriteRelationshipsRequest::default() };
+        let call = || async { self.permissions().write_relationships(self.request(request.clone())).await };
+        self.call(call).await?.into_inner().written_at.ok_or_else(no_revision)
+    }
+
     /// The answer, or `DeadlineExceeded`. A call that was never sent is made again, once: SpiceDB closes each connection
     /// when it is 30 s old (`--grpc-max-conn-age`), and what meets it just then is handed back.
     pub(super) async fn call<T, F>(&self, call: impl Fn() -> F) -> Result<T, Status>
@@ -102,6 +116,10 @@ impl Client {
         });
         answer.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
     }
+}
+
+fn no_revision() -> Status {
+    Status::data_loss("no revision")
 }
 
 /// Hyper tells so of a request that was still in its queue when the connection ended.

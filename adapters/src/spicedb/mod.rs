@@ -28,11 +28,9 @@ use sluice_subscriptions::relationships::{
     Check, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Schema,
     Update, validate,
 };
-use spicedb_grpc_tonic::v1::{
-    ReadRelationshipsRequest, ReadSchemaRequest, WriteRelationshipsRequest, consistency::Requirement,
-};
+use spicedb_grpc_tonic::v1::{ReadRelationshipsRequest, consistency::Requirement};
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use self::{checker::Checker, client::Client, watch::Watcher};
 pub use self::{error::OpenError, options::SpiceDbOptions, schema::SchemaState, version::Version};
@@ -83,19 +81,14 @@ impl SpiceDb {
     /// Before a write is answered those who keep answers have given up what it touches. Whether one that failed has happened
     /// after all is not known.
     fn tell(&self, updates: &[Update]) {
-        let of = |update: &Update| match update {
-            Update::Touch(relationship) | Update::Delete(relationship) => self.schema.touched_by(relationship),
-        };
-        let touched: Vec<_> = updates.iter().map(of).collect();
+        let touched = self.schema.touched_by_all(updates);
         let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         followed.iter().filter_map(|(heed, _)| heed.upgrade()).for_each(|heed| heed.touched(&touched));
     }
 
     /// The last revision.
     async fn head(&self) -> Result<Revision, RelationshipsError> {
-        let call = || async { self.client.schema().read_schema(self.client.request(ReadSchemaRequest {})).await };
-        let read = self.client.call(call).await.map_err(|status| refusal::call(&status))?;
-        told(wire::revision(read.into_inner().read_at))
+        self.client.head().await.map(wire::revision).map_err(|status| refusal::call(&status))
     }
 
     async fn read_all(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, Status> {
@@ -140,16 +133,9 @@ impl Relationships for SpiceDb {
                 updates.len()
             )));
         }
-        let request = WriteRelationshipsRequest {
-            updates: updates.iter().map(wire::update).collect(),
-            ..WriteRelationshipsRequest::default()
-        };
-        let call =
-            || async { self.client.permissions().write_relationships(self.client.request(request.clone())).await };
-        let written = self.client.call(call).await;
+        let written = self.client.write(updates.iter().map(wire::update).collect()).await;
         self.tell(&updates);
-        let written = written.map_err(|status| refusal::call(&status))?;
-        told(wire::revision(written.into_inner().written_at))
+        written.map(wire::revision).map_err(|status| refusal::call(&status))
     }
 
     async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
@@ -167,8 +153,4 @@ impl Relationships for SpiceDb {
         let task = AbortOnDropHandle::new(tokio::spawn(watcher.run()));
         self.followed.lock().unwrap_or_else(PoisonError::into_inner).push((heed, task));
     }
-}
-
-fn told(revision: Option<Revision>) -> Result<Revision, RelationshipsError> {
-    revision.ok_or_else(|| refusal::call(&Status::new(Code::DataLoss, "")))
 }

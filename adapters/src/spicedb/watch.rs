@@ -16,9 +16,7 @@ use std::{
 
 use jiff::Timestamp;
 use sluice_subscriptions::relationships::{Heed, ObjectRef, Relationship, Schema, SubjectRef, Touched, Update};
-use spicedb_grpc_tonic::v1::{
-    ReadSchemaRequest, RelationshipUpdate, WatchKind, WatchRequest, WatchResponse, WriteRelationshipsRequest, ZedToken,
-};
+use spicedb_grpc_tonic::v1::{RelationshipUpdate, WatchKind, WatchRequest, WatchResponse};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tonic::Status;
 
@@ -90,7 +88,7 @@ impl Watcher {
     async fn watch(&self) -> String {
         let follow = async {
             let request = WatchRequest {
-                optional_start_cursor: Some(self.head().await?),
+                optional_start_cursor: Some(self.client.head().await?),
                 optional_update_kinds: [WatchKind::IncludeRelationshipUpdates, WatchKind::IncludeSchemaUpdates]
                     .map(i32::from)
                     .into(),
@@ -115,12 +113,6 @@ impl Watcher {
     /// Without a word for twice the bound, of which each quarter has its canary, it is broken.
     async fn within<T>(&self, step: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         timeout(2 * self.bound, step).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("Watch is silent")))
-    }
-
-    async fn head(&self) -> Result<ZedToken, Status> {
-        let call = || async { self.client.schema().read_schema(self.client.request(ReadSchemaRequest {})).await };
-        let read = self.client.call(call).await?.into_inner();
-        read.read_at.ok_or_else(|| Status::data_loss("no revision"))
     }
 
     /// First what changed, then how far that is known.
@@ -168,11 +160,8 @@ impl Watcher {
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
-            let updates = vec![wire::update(&Update::Touch(self.canary.next()))];
-            let request = WriteRelationshipsRequest { updates, ..WriteRelationshipsRequest::default() };
-            let call =
-                || async { self.client.permissions().write_relationships(self.client.request(request.clone())).await };
-            if let Err(status) = self.client.call(call).await {
+            let canary = wire::update(&Update::Touch(self.canary.next()));
+            if let Err(status) = self.client.write(vec![canary]).await {
                 return refusal::call(&status).to_string();
             }
         }

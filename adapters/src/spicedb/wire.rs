@@ -94,8 +94,8 @@ pub(super) fn token(revision: &Revision) -> ZedToken {
     ZedToken { token: revision.0.to_string() }
 }
 
-pub(super) fn revision(token: Option<ZedToken>) -> Option<Revision> {
-    token.map(|token| Revision(token.token.into()))
+pub(super) fn revision(token: ZedToken) -> Revision {
+    Revision(token.token.into())
 }
 
 #[cfg(test)]

@@ -24,10 +24,6 @@ impl Mask {
             sensitivities: self.sensitivities.within(demand.sensitivities),
         }
     }
-
-    const fn with_label(self, label: Label) -> Self {
-        self.with(Self { visibilities: label.visibilities, sensitivities: label.sensitivities })
-    }
 }
 
 /// The labels that an answer depends on.
@@ -55,7 +51,7 @@ impl Demand {
     fn of(labels: BTreeSet<Label>) -> Self {
         // Audiences and classes make no more than 2^9 labels, of which a schema uses a few.
         assert!(labels.len() <= 128, "more labels than a view has bits");
-        let mask = labels.iter().fold(Mask::NOTHING, |mask, label| mask.with_label(*label));
+        let mask = labels.iter().fold(Mask::NOTHING, |mask, label| mask.with(label.mask()));
         Self { labels: labels.into_iter().collect(), mask }
     }
 }

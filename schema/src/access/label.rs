@@ -96,6 +96,11 @@ impl Label {
     /// Nobody: what stands in for a missing annotation.
     pub const DENY: Self = Self { visibilities: Visibilities::NONE, sensitivities: Sensitivities::NORMAL };
 
+    /// What it looks at of a mask.
+    pub const fn mask(self) -> Mask {
+        Mask { visibilities: self.visibilities, sensitivities: self.sensitivities }
+    }
+
     /// The label of something computed from two sources: whoever sees it may see both.
     pub const fn both(self, other: Self) -> Self {
         Self {

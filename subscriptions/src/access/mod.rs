@@ -21,7 +21,7 @@ use self::cache::{Cache, Kept};
 use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError, Touched};
 
 /// What decisions are about, and whose they are, by the names of the authorization schema.
-const RESOURCE: &str = "member";
+pub(crate) const RESOURCE: &str = "member";
 const SUBJECT: &str = "user";
 
 /// A member id that no tenant can have (member ids have no `=`): asked about in place of what does not exist, so that a look in
@@ -115,7 +115,7 @@ impl Access {
     pub async fn decide_for(&self, questions: &[Question<'_>]) -> Result<Vec<Decided>, AccessUnavailable> {
         let now = Timestamp::now();
         let known = self.cache.is_known();
-        let kept = |question| self.cache.get(question, None, now).filter(|kept| known && sees_something(kept));
+        let kept = |question| if known { self.cache.get(question, None, now).filter(sees_something) } else { None };
         if let Some(decided) = questions.iter().map(kept).collect::<Option<Vec<_>>>() {
             count(questions.len(), 0);
             return Ok(decided);

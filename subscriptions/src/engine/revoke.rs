@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use sluice_schema::{
-    access::Mask,
-    error::{ClientError, Code},
-};
+use sluice_schema::error::{ClientError, Code};
 
 use super::subscription::Live;
 use crate::{
@@ -40,7 +37,7 @@ pub(super) async fn revoked<'l>(
             .map(|(live, root)| Question {
                 viewer: &live.viewer,
                 member: Some(&root.member),
-                demand: Mask { visibilities: root.label.visibilities, sensitivities: root.label.sensitivities },
+                demand: root.label.mask(),
             })
             .collect();
         let decided = access.decide(&questions).await?;

@@ -22,6 +22,7 @@ use super::{
     window::Window,
 };
 use crate::{
+    access::RESOURCE,
     log::{LogError, reader::Reader},
     opened::OpenedEvent,
     relationships::{ObjectRef, Touched},
@@ -151,16 +152,18 @@ impl Shard {
     async fn decide_anew(&mut self, touched: &[Touched]) {
         let touched = [std::mem::take(&mut self.undecided).as_slice(), touched].concat();
         match revoke::revoked(&self.shared.parts.access, self.subscriptions.values(), &touched).await {
-            Ok(revoked) => {
-                metrics::counter!("sluice_subscriptions_revoked_total").increment(revoked.len() as u64);
-                let ended = revoked.into_iter().map(|live| (live, self.vector.clone(), Some(revoke::error())));
-                self.end(ended.collect());
-            }
+            Ok(revoked) => self.end_revoked(revoked),
             Err(error) => {
                 tracing::debug!(%error, "it can't be decided who goes on");
                 self.decide_later(touched);
             }
         }
+    }
+
+    fn end_revoked(&mut self, revoked: Vec<Arc<Live>>) {
+        metrics::counter!("sluice_subscriptions_revoked_total").increment(revoked.len() as u64);
+        let ended = revoked.into_iter().map(|live| (live, self.vector.clone(), Some(revoke::error())));
+        self.end(ended.collect());
     }
 
     fn decide_later(&mut self, touched: Vec<Touched>) {
@@ -201,11 +204,9 @@ impl Shard {
         let Some(root) = live.root.as_ref().filter(|root| root.since != self.shared.parts.access.told()) else {
             return;
         };
-        let member = Touched::Resource(ObjectRef::new("member", &live.viewer.tenant, root.member.as_str()));
+        let member = Touched::Resource(ObjectRef::new(RESOURCE, &live.viewer.tenant, root.member.as_str()));
         match revoke::revoked(&self.shared.parts.access, std::iter::once(live), std::slice::from_ref(&member)).await {
-            Ok(revoked) => {
-                self.end(revoked.into_iter().map(|live| (live, self.vector.clone(), Some(revoke::error()))).collect())
-            }
+            Ok(revoked) => self.end_revoked(revoked),
             Err(_) => self.decide_later(vec![member]),
         }
     }

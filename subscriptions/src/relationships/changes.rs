@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::{ObjectRef, Relationship, Schema};
+use super::{ObjectRef, Relationship, Schema, Update};
 
 /// Whose answers a change may alter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,14 @@ impl Heeding {
 }
 
 impl Schema {
+    /// Whose answers a write may alter, for each of its updates.
+    pub fn touched_by_all(&self, updates: &[Update]) -> Vec<Touched> {
+        let of = |update: &Update| match update {
+            Update::Touch(relationship) | Update::Delete(relationship) => self.touched_by(relationship),
+        };
+        updates.iter().map(of).collect()
+    }
+
     /// Whose answers depend on a relationship, as precisely as the schema allows:
     ///
     /// - where nothing can be related to the resource's type, no path leads through it to another resource;

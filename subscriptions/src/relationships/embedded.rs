@@ -150,10 +150,7 @@ impl Shared {
 
     fn apply(&self, revision: u64, updates: Vec<Update>) -> Result<(), RelationshipsError> {
         let now = (self.clock)();
-        let of = |update: &Update| match update {
-            Update::Touch(relationship) | Update::Delete(relationship) => self.schema.touched_by(relationship),
-        };
-        let touched: Vec<_> = updates.iter().map(of).collect();
+        let touched = self.schema.touched_by_all(&updates);
         let mut state = self.state.write().map_err(|_| broken("a write broke off"))?;
         updates.into_iter().for_each(|update| state.tuples.apply(update, now));
         state.revision = revision;

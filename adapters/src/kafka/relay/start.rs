@@ -31,12 +31,13 @@ struct Seen {
     last: Option<Arc<RecordedEvent>>,
 }
 
+/// How much is looked at.
+type Look = fn(&KafkaOptions, &BaseConsumer<Reports>, Partition) -> Result<Vec<Seen>, Ended>;
+
 impl Relay {
     /// For each partition where to go on.
     pub(super) async fn find_start(&self, confirmed: &ReadVector) -> Result<Vec<Start>, Ended> {
-        let (kafka, partitions) = (self.kafka.clone(), self.source.partitions());
-        let looked = spawn_blocking(move || look(&kafka, |consumer| look_with(&kafka, consumer, partitions))).await;
-        let seen = looked.unwrap_or_else(|_| Err(Ended::Failed("the look at the topic was given up".into())))?;
+        let seen = self.look_by(look_with).await?;
         let earliest = self.source.earliest().await.map_err(unavailable)?;
         let mut starts = Vec::new();
         for ((partition, confirmed), seen) in confirmed.partitions().zip(seen) {
@@ -54,10 +55,14 @@ impl Relay {
 
     /// For each partition the offset behind its last record, as it is now.
     pub(super) async fn find_ends(&self) -> Result<Vec<i64>, Ended> {
-        let (kafka, partitions) = (self.kafka.clone(), self.source.partitions());
-        let looked = spawn_blocking(move || look(&kafka, |consumer| edges(&kafka, consumer, partitions))).await;
-        let seen = looked.unwrap_or_else(|_| Err(Ended::Failed("the look at the topic was given up".into())))?;
+        let seen = self.look_by(edges).await?;
         Ok(seen.iter().map(|seen| seen.high).collect())
+    }
+
+    async fn look_by(&self, way: Look) -> Result<Vec<Seen>, Ended> {
+        let (kafka, partitions) = (self.kafka.clone(), self.source.partitions());
+        let looked = spawn_blocking(move || look(&kafka, partitions, way)).await;
+        looked.unwrap_or_else(|_| Err(Ended::Failed("the look at the topic was given up".into())))
     }
 
     /// Whether the store has the topic's last event too: one that was restored from a backup may not.
@@ -103,10 +108,7 @@ fn begin(seen: &Seen, epoch: Epoch, confirmed: Seq) -> Result<Seq, Not> {
 }
 
 /// Blocks.
-fn look(
-    kafka: &KafkaOptions,
-    with: impl FnOnce(&BaseConsumer<Reports>) -> Result<Vec<Seen>, Ended>,
-) -> Result<Vec<Seen>, Ended> {
+fn look(kafka: &KafkaOptions, partitions: Partition, way: Look) -> Result<Vec<Seen>, Ended> {
     let consumer: BaseConsumer<Reports> = kafka
         .consumer(&format!("{}-relay", kafka.client_id))?
         // Just the edges are looked at.
@@ -116,7 +118,7 @@ fn look(
         .set("fetch.queue.backoff.ms", "10")
         .create_with_context(Reports::of("relay-start"))
         .map_err(|error| kafka.refused(&error))?;
-    let seen = with(&consumer);
+    let seen = way(kafka, &consumer, partitions);
     // Its end waits for threads of its own.
     thread::spawn(move || drop(consumer));
     seen
