@@ -61,7 +61,7 @@ pub(crate) fn of_code(code: Code) -> String {
         Code::ClusterAuthorizationFailed => "a right on the cluster is missing; see the rights in docs/operate.md",
         Code::GroupAuthorizationFailed => "the right on the group is missing; see the rights in docs/operate.md",
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-            "the topic or a partition of it is not there; create it"
+            "the topic or a partition of it is not there, or no broker leads it; create it, or check the brokers"
         }
         Code::MessageSizeTooLarge => "a record is larger than the brokers take; raise the topic's max.message.bytes",
         Code::InvalidRecord => "a record is refused; check the topic's message.timestamp.* and cleanup.policy",

@@ -27,6 +27,9 @@ const GROUP: &str = "sluice-log";
 /// Before a request that was refused is made again.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// For one broker to say who leads the partitions; another one may be quicker.
+const ONE_ANSWER: Duration = Duration::from_secs(1);
+
 /// Reads the records of some partitions from given offsets on. All calls block, and so does its end (up to 0.6 s): it
 /// belongs on a thread of its own.
 pub(super) struct Look {
@@ -151,10 +154,22 @@ impl Look {
         };
         loop {
             match ends() {
-                Err(Fault::Kafka(_)) if Instant::now() + PAUSE < deadline => std::thread::park_timeout(PAUSE),
+                Err(Fault::Kafka(_)) if Instant::now() + PAUSE < deadline => {
+                    std::thread::park_timeout(PAUSE);
+                    self.learn_leaders(deadline);
+                }
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Asks who leads the partitions. A client that was told once that nobody does (its broker stood still and was taken
+    /// for dead) refuses every request for offsets as one for an unknown partition, and asks again by itself only for
+    /// partitions that it reads just now: otherwise with `topic.metadata.refresh.interval.ms`.
+    fn learn_leaders(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // What comes of it shows when the offsets are asked for again.
+        let _ = self.consumer.fetch_metadata(Some(&self.topic), left.min(ONE_ANSWER));
     }
 
     /// Kafka's ListOffsets, in which -2 and -1 in place of a time stand for the first offset and the one behind the last.
@@ -278,5 +293,25 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(30);
         assert_eq!(look.ends(2, deadline).unwrap(), [ends, ends]);
         assert_eq!(look.ends_of(1, deadline).unwrap(), ends);
+    }
+
+    #[test]
+    fn a_partition_that_had_no_leader_for_a_moment_is_asked_for_again() {
+        let (cluster, kafka) = cluster();
+        let look = open(&kafka);
+        let soon = || Instant::now() + Duration::from_secs(10);
+        look.ends(2, soon()).unwrap();
+        for led_by_nobody in [vec![0, 1], vec![1]] {
+            for partition in &led_by_nobody {
+                cluster.partition_leader(TOPIC, *partition, None).unwrap();
+            }
+            // Not for the topic by its name: a client that was asked so keeps the topic in its mind.
+            look.consumer.fetch_metadata(None, Duration::from_secs(10)).unwrap();
+            look.ends(2, Instant::now() + PAUSE * 10).expect_err("nobody leads it");
+            for partition in led_by_nobody {
+                cluster.partition_leader(TOPIC, partition, Some(1)).unwrap();
+            }
+            assert_eq!(look.ends(2, soon()).unwrap(), [Ends { low: 0, high: RECORDS }; 2]);
+        }
     }
 }
