@@ -10,6 +10,7 @@ mod negotiate;
 mod origin;
 mod router;
 pub mod status;
+mod websocket;
 
 #[cfg(test)]
 mod fake;

@@ -25,7 +25,9 @@ pub(super) struct Context {
     /// Everything that may outlive its HTTP exchange: sockets, and what they run.
     pub(super) tasks: TaskTracker,
     /// The `connection_ack` of graphql-ws, the same for all.
-    pub(super) ack: String,
+    pub(super) ack: Arc<str>,
+    /// What may wait to be sent, on all sockets together.
+    pub(super) budget: Arc<graphql_ws::Budget>,
 }
 
 /// All wire protocols: `/graphql` (GraphQL over HTTP by POST, graphql-transport-ws by WebSocket upgrade), `/graphql/ws`
@@ -46,12 +48,13 @@ pub fn tracked_router(
     drain: CancellationToken,
     tasks: TaskTracker,
 ) -> Router {
-    let ack = graphql_ws::acknowledgement(&config);
+    let ack = graphql_ws::acknowledgement(&config).into();
+    let budget = Arc::new(graphql_ws::Budget::new(config.max_queued_bytes_of_all));
     Router::new()
         .route("/graphql", only("POST", post(graphql_http::post).get(graphql_ws::upgrade)))
         .route("/graphql/ws", only("GET", get(graphql_ws::upgrade_only)))
         .route("/events", only("GET", get(long_poll::get)))
-        .with_state(Arc::new(Context { gate, config, drain, tasks, ack }))
+        .with_state(Arc::new(Context { gate, config, drain, tasks, ack, budget }))
 }
 
 fn only(method: &'static str, routes: MethodRouter<Arc<Context>>) -> MethodRouter<Arc<Context>> {

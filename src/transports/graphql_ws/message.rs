@@ -97,6 +97,11 @@ pub(super) fn next(head: &str, payload: &str) -> String {
     [head, payload, "}"].concat()
 }
 
+/// The same in parts, of a payload that is a JSON text.
+pub(super) fn next_parts<'a>(head: &'a str, payload: &'a [u8]) -> [&'a [u8]; 3] {
+    [head.as_bytes(), payload, b"}"]
+}
+
 /// `errors` is a JSON array.
 pub(super) fn error(id: &str, errors: &str) -> String {
     format!(r#"{{"id":{},"type":"error","payload":{errors}}}"#, json!(id))

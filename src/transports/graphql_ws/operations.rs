@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     super::{Gate, GraphqlRequest, OperationType, Parsed, Subscription, Transport, router::Context},
-    outbox::{Feed, Outbox, Outgoing},
+    outbox::{Feed, Outbox, Outgoing, Stream},
     protocol::{Delivery, Operation},
 };
 
@@ -35,7 +35,7 @@ pub(super) struct Operations {
 struct Running {
     /// The client's own.
     id: String,
-    wanted: Arc<AtomicBool>,
+    stream: Arc<Stream>,
     abort: Option<AbortHandle>,
     kind: Kind,
 }
@@ -48,7 +48,7 @@ enum Kind {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.wanted.store(false, Ordering::Release);
+        self.stream.wanted.store(false, Ordering::Release);
         if let Some(abort) = &self.abort {
             abort.abort();
         }
@@ -78,15 +78,15 @@ impl Operations {
             Err(error) => return self.deliver(Delivery::Refused(operation, vec![error.to_graphql()])),
         };
         let kind = parsed.operation_type();
-        let wanted = Arc::new(AtomicBool::new(true));
+        let stream = Arc::new(Stream { head: operation.head.clone(), wanted: AtomicBool::new(true) });
         // Held until the entry is there: the task may be quick.
         let mut running = self.lock();
         let (number, id) = (operation.number, operation.id.to_string());
-        let job = Job { operations: Arc::clone(self), viewer, operation, parsed, wanted: Arc::clone(&wanted) };
+        let job = Job { operations: Arc::clone(self), viewer, operation, parsed, stream: Arc::clone(&stream) };
         let task = self.tasks.spawn(job.run());
         let abort = (kind != OperationType::Mutation).then(|| task.abort_handle());
         let kind = if kind == OperationType::Subscription { Kind::Starting } else { Kind::Execution };
-        running.insert(number, Running { id, wanted, abort, kind });
+        running.insert(number, Running { id, stream, abort, kind });
     }
 
     pub(super) fn stop(&self, operation: &Operation) {
@@ -131,7 +131,8 @@ impl Operations {
 
     fn deliver(&self, delivery: Delivery) {
         // A queue that takes no more belongs to a client that is told to resume.
-        let _ = self.outbox.push(Outgoing::Delivery(delivery));
+        let _ = self.outbox.push(Outgoing::Result(delivery));
+        self.outbox.flush();
     }
 }
 
@@ -144,7 +145,7 @@ struct Job {
     viewer: Arc<Viewer>,
     operation: Operation,
     parsed: Box<dyn Parsed>,
-    wanted: Arc<AtomicBool>,
+    stream: Arc<Stream>,
 }
 
 impl Job {
@@ -152,7 +153,7 @@ impl Job {
         let _fault = Fault { operations: Arc::clone(&self.operations), operation: self.operation.clone() };
         let operations = Arc::clone(&self.operations);
         let Ok(_permit) = operations.permits.acquire().await else { return };
-        if !self.wanted.load(Ordering::Acquire) {
+        if !self.stream.wanted.load(Ordering::Acquire) {
             return;
         }
         match self.parsed.operation_type() {
@@ -165,8 +166,8 @@ impl Job {
     }
 
     async fn subscribe(self) {
-        let Self { operations, viewer, operation, parsed, wanted } = self;
-        let feed = Feed { outbox: Arc::clone(&operations.outbox), operation: operation.clone(), wanted };
+        let Self { operations, viewer, operation, parsed, stream } = self;
+        let feed = Feed { outbox: Arc::clone(&operations.outbox), operation: operation.clone(), stream };
         match parsed.subscribe(&viewer, Transport::GraphqlWs, Arc::new(feed)).await {
             Ok(live) => {
                 if let Some(place) = live.place() {

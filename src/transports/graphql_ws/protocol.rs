@@ -3,12 +3,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 use sluice_schema::error::{ClientError, Code};
 
 use super::{
-    super::{Answer, GraphqlRequest},
+    super::{Answer, GraphqlRequest, websocket::Violation},
     close::Close,
     message::{self, ClientMessage},
 };
@@ -18,7 +17,8 @@ use super::{
 pub(super) struct Operation {
     pub(super) number: u64,
     pub(super) id: Arc<str>,
-    head: Arc<str>,
+    /// The start of each of its `next` messages.
+    pub(super) head: Arc<str>,
 }
 
 /// What happened, other than results of operations.
@@ -27,7 +27,7 @@ pub(super) enum Input<'a> {
     Text(&'a str),
     Binary,
     /// Bytes that are no message, or one past all bounds.
-    Unreadable,
+    Unreadable(Violation),
     /// A ping or pong of WebSocket's own.
     Heard,
     InitTimeout,
@@ -43,11 +43,10 @@ pub(super) enum Input<'a> {
     },
 }
 
-/// What comes out of an operation. It may be late: the operation may be over, and its id used anew.
+/// What comes out of an operation, beside the events of a subscription. It may be late: the operation may be over, and its id
+/// used anew.
 #[derive(Debug, Clone)]
 pub(super) enum Delivery {
-    /// One event, a GraphQL response.
-    Next(Operation, Bytes),
     /// The subscription is over.
     End(Operation, Option<ClientError>),
     /// The result of a query or mutation.
@@ -88,7 +87,7 @@ enum State {
 
 pub(super) struct Protocol {
     state: State,
-    acknowledgement: String,
+    acknowledgement: Arc<str>,
     limits: Limits,
     operations: HashMap<Arc<str>, u64>,
     last_number: u64,
@@ -98,7 +97,7 @@ pub(super) struct Protocol {
 
 impl Protocol {
     /// `acknowledgement` is the `connection_ack` message.
-    pub(super) fn new(limits: Limits, acknowledgement: String) -> Self {
+    pub(super) fn new(limits: Limits, acknowledgement: Arc<str>) -> Self {
         Self {
             state: State::Waiting,
             acknowledgement,
@@ -117,7 +116,7 @@ impl Protocol {
         match input {
             Input::Text(text) => self.text(text),
             Input::Binary => self.close(Close::invalid("it must be text, not binary")),
-            Input::Unreadable => self.close(Close::too_big(self.limits.message_bytes)),
+            Input::Unreadable(violation) => self.unreadable(violation),
             Input::Heard => self.heard(),
             Input::InitTimeout if self.state == State::Waiting => self.close(Close::init_timeout()),
             Input::InitTimeout => Vec::new(),
@@ -135,15 +134,12 @@ impl Protocol {
     /// Turns a result into frames, unless its operation is over. Called when the frames can be sent at once: what waits
     /// in a queue meanwhile may still be cancelled.
     pub(super) fn deliver(&mut self, delivery: Delivery) -> Vec<Action> {
-        let (Delivery::Next(operation, _)
-        | Delivery::End(operation, _)
-        | Delivery::Answer(operation, _)
-        | Delivery::Refused(operation, _)) = &delivery;
+        let (Delivery::End(operation, _) | Delivery::Answer(operation, _) | Delivery::Refused(operation, _)) =
+            &delivery;
         if self.operations.get(&operation.id) != Some(&operation.number) {
             return Vec::new();
         }
         match delivery {
-            Delivery::Next(operation, payload) => self.next(&operation, &payload),
             Delivery::End(operation, None) => self.end(operation, None, message::complete),
             Delivery::End(operation, Some(error)) => self.refuse(operation, &Value::from(vec![error.to_graphql()])),
             Delivery::Answer(operation, answer) => self.answer(operation, &answer),
@@ -180,7 +176,7 @@ impl Protocol {
             _ if self.state != State::Authenticating => Vec::new(),
             Ok(()) => {
                 self.state = State::Ready;
-                vec![Action::Send(std::mem::take(&mut self.acknowledgement))]
+                vec![Action::Send(self.acknowledgement.to_string())]
             }
             Err(Code::Unavailable) => self.close(Close::unavailable()),
             Err(_) => self.close(Close::forbidden()),
@@ -211,6 +207,14 @@ impl Protocol {
         vec![Action::Stop(Operation { number, head: Arc::clone(&id), id })]
     }
 
+    fn unreadable(&mut self, violation: Violation) -> Vec<Action> {
+        self.close(match violation {
+            Violation::TooBig => Close::too_big(self.limits.message_bytes),
+            Violation::NotText => Close::not_text(),
+            Violation::Protocol => Close::not_websocket(),
+        })
+    }
+
     fn heard(&mut self) -> Vec<Action> {
         self.heard = true;
         Vec::new()
@@ -222,13 +226,6 @@ impl Protocol {
             return self.close(Close::silent());
         }
         if self.state == State::Ready { vec![Action::Ping] } else { Vec::new() }
-    }
-
-    fn next(&mut self, operation: &Operation, payload: &[u8]) -> Vec<Action> {
-        match std::str::from_utf8(payload) {
-            Ok(payload) => vec![Action::Send(message::next(&operation.head, payload))],
-            Err(_) => self.close(Close::internal()),
-        }
     }
 
     /// A request that did not get as far as execution is answered with `error`, any other with `next` and `complete`.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sluice_schema::error::{ClientError, Code};
 
 use super::{
-    super::Answer,
+    super::{Answer, websocket::Violation},
     protocol::{Action, Delivery, Input, Limits, Operation, Protocol},
 };
 
@@ -15,7 +15,7 @@ const ACK: &str = r#"{"type":"connection_ack"}"#;
 const LIMITS: Limits = Limits { message_bytes: 500, operations: 2, silent_intervals: 2 };
 
 fn fresh() -> Protocol {
-    Protocol::new(LIMITS, ACK.to_owned())
+    Protocol::new(LIMITS, ACK.into())
 }
 
 fn ready() -> Protocol {
@@ -108,7 +108,10 @@ fn what_is_no_message_closes_with_4400() {
         }
     }
     assert_eq!(code(&fresh().handle(Input::Binary)), 4400);
-    assert_eq!(code(&fresh().handle(Input::Unreadable)), 4400);
+    let unreadable = [(Violation::TooBig, 4400), (Violation::NotText, 1007), (Violation::Protocol, 1002)];
+    for (violation, expected) in unreadable {
+        assert_eq!(code(&fresh().handle(Input::Unreadable(violation))), expected);
+    }
 }
 
 #[test]
@@ -177,20 +180,14 @@ fn a_silent_client_is_given_up() {
     assert_eq!(code(&protocol.handle(Input::PingDue)), 1001);
 }
 
-fn next(operation: &Operation, payload: &'static str) -> Delivery {
-    Delivery::Next(operation.clone(), Bytes::from_static(payload.as_bytes()))
-}
-
 #[test]
 fn an_operation_runs_to_its_end() {
     let mut protocol = ready();
     let one = start(&mut protocol, "a\"b");
-    let sent = told(&protocol.deliver(next(&one, r#"{"data":1}"#)));
-    assert_eq!(sent, r#"send {"id":"a\"b","type":"next","payload":{"data":1}}"#);
+    assert_eq!(&*one.head, r#"{"id":"a\"b","type":"next","payload":"#);
     let ended = told(&protocol.deliver(Delivery::End(one.clone(), None)));
     assert_eq!(ended, "send {\"id\":\"a\\\"b\",\"type\":\"complete\"}\nstop a\"b");
-    assert_eq!(told(&protocol.deliver(next(&one, "{}"))), "", "nothing after the end");
-    assert_eq!(told(&protocol.deliver(Delivery::End(one, None))), "");
+    assert_eq!(told(&protocol.deliver(Delivery::End(one, None))), "", "nothing after the end");
 
     let two = start(&mut protocol, "2");
     let error = Delivery::End(two.clone(), Some(ClientError::unavailable()));
@@ -228,9 +225,9 @@ fn ids_are_taken_until_their_end() {
     assert_eq!(told(&protocol.handle(Input::Text(r#"{"type":"complete","id":"1"}"#))), "stop 1");
     assert_eq!(told(&protocol.handle(Input::Text(r#"{"type":"complete","id":"1"}"#))), "", "unknown ids are ignored");
     let new = start(&mut protocol, "1");
-    assert_eq!(told(&protocol.deliver(next(&old, "{}"))), "", "a late result is not taken for the new operation's");
-    assert_eq!(told(&protocol.deliver(Delivery::End(old, None))), "");
-    assert_ne!(told(&protocol.deliver(next(&new, "{}"))), "");
+    let late = told(&protocol.deliver(Delivery::End(old, None)));
+    assert_eq!(late, "", "a late result is not taken for the new operation's");
+    assert_ne!(new.number, 1);
     let duplicate = told(&protocol.handle(Input::Text(&subscribe("1"))));
     assert_eq!(duplicate, "close 4409 Subscriber for 1 already exists");
 }
@@ -242,8 +239,8 @@ fn one_operation_too_many_is_refused_alone() {
     start(&mut protocol, "2");
     let refused = told(&protocol.handle(Input::Text(&subscribe("3"))));
     assert!(refused.starts_with(r#"send {"id":"3","type":"error""#) && refused.contains("LIMIT_EXCEEDED"), "{refused}");
-    assert_ne!(told(&protocol.deliver(next(&first, "{}"))), "");
-    protocol.handle(Input::Text(r#"{"type":"complete","id":"1"}"#));
+    assert_eq!(told(&protocol.handle(Input::Text(r#"{"type":"complete","id":"1"}"#))), "stop 1", "the others run on");
+    assert_eq!(first.number, 1);
     start(&mut protocol, "3");
 }
 
@@ -253,18 +250,17 @@ fn a_drain_lets_out_what_is_queued_and_a_fault_does_not() {
     let one = start(&mut protocol, "1");
     protocol.handle(Input::Drain { retry: Duration::ZERO });
     assert_eq!(told(&protocol.handle(Input::Text(&subscribe("2")))), "", "nothing new is begun");
-    assert_ne!(told(&protocol.deliver(next(&one, "{}"))), "");
+    assert_ne!(told(&protocol.deliver(Delivery::End(one, None))), "");
     let mut protocol = ready();
     let one = start(&mut protocol, "1");
     protocol.handle(Input::TokenExpired);
-    assert_eq!(told(&protocol.deliver(next(&one, "{}"))), "");
+    assert_eq!(told(&protocol.deliver(Delivery::End(one, None))), "");
 }
 
 /// One thing that happens to a socket.
 #[derive(Debug, Clone)]
 enum Step {
     Text(String),
-    Next(usize),
     End(usize, bool),
     Answer(usize, bool),
     Ping,
@@ -285,9 +281,8 @@ fn message() -> impl Strategy<Value = String> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => message().prop_map(Step::Text),
-        8 => (0..8_usize).prop_map(Step::Next),
-        3 => (0..8_usize, any::<bool>()).prop_map(|(at, failed)| Step::End(at, failed)),
-        2 => (0..8_usize, any::<bool>()).prop_map(|(at, executed)| Step::Answer(at, executed)),
+        6 => (0..8_usize, any::<bool>()).prop_map(|(at, failed)| Step::End(at, failed)),
+        4 => (0..8_usize, any::<bool>()).prop_map(|(at, executed)| Step::Answer(at, executed)),
         1 => Just(Step::Ping),
         1 => Just(Step::Late),
     ]
@@ -332,7 +327,7 @@ fn run(protocol: &mut Protocol, steps: &[Step]) {
     let (mut model, mut begun) = (Model::default(), Vec::<Operation>::new());
     for step in steps {
         let operation = match step {
-            Step::Next(at) | Step::End(at, _) | Step::Answer(at, _) => begun.iter().rev().nth(*at).cloned(),
+            Step::End(at, _) | Step::Answer(at, _) => begun.iter().rev().nth(*at).cloned(),
             _ => None,
         };
         let actions = match (step, operation.clone()) {
@@ -340,7 +335,6 @@ fn run(protocol: &mut Protocol, steps: &[Step]) {
             (Step::Ping, _) => protocol.handle(Input::PingDue),
             (Step::Late, _) => protocol.handle(Input::InitTimeout),
             (Step::Drain, _) => protocol.handle(Input::Drain { retry: Duration::ZERO }),
-            (Step::Next(_), Some(one)) => protocol.deliver(next(&one, "{}")),
             (Step::End(_, failed), Some(one)) => {
                 protocol.deliver(Delivery::End(one, failed.then(ClientError::unavailable)))
             }

@@ -79,7 +79,9 @@ async fn server() -> Server {
 }
 
 fn event(subscriber: &Arc<dyn Subscriber>, number: u64) -> Result<(), Gone> {
-    subscriber.next(&Bytes::from(json!({ "data": number }).to_string()), &ReadVector(vec![number]))
+    subscriber.next(&Bytes::from(json!({ "data": number }).to_string()), &ReadVector(vec![number]))?;
+    subscriber.flush();
+    Ok(())
 }
 
 #[tokio::test]
@@ -298,6 +300,7 @@ async fn a_client_that_does_not_read_is_closed_and_nobody_else_notices() {
         if let Err(gone) = stalled_subscriber.next(&payload, &ReadVector(vec![sent])) {
             break gone;
         }
+        stalled_subscriber.flush();
         sent += 1;
         assert!(sent < 10_000, "the queue is not bounded");
         event(&other_subscriber, sent).unwrap();

@@ -77,6 +77,9 @@ pub(super) async fn deliver(parts: &Parts, renderers: &mut Renderers, entries: &
     for (class, bytes) in classes.iter().zip(rendered) {
         hand_over(&entries[class.entry], class, bytes, &mut ended);
     }
+    for (live, _) in classes.iter().flat_map(|class| &class.members) {
+        live.subscriber.flush();
+    }
     Ok(ended)
 }
 
