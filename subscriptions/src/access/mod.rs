@@ -2,6 +2,7 @@
 
 mod affected;
 mod cache;
+mod last;
 
 use std::{
     sync::{Arc, Weak},
@@ -16,8 +17,11 @@ use sluice_schema::{
 };
 use tokio::sync::broadcast;
 
-pub(crate) use self::affected::Affected;
 use self::cache::{Cache, Kept};
+pub(crate) use self::{
+    affected::Affected,
+    last::{KeptDecisions, LastDecision},
+};
 use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError, Touched};
 
 /// What decisions are about, and whose they are, by the names of the authorization schema.
@@ -83,6 +87,11 @@ impl Access {
     /// What changes from now on: decisions that were made before a change is told may be others now.
     pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<[Touched]>> {
         self.cache.changes()
+    }
+
+    /// What was decided before and still holds at `now`.
+    pub(crate) fn kept(&self, now: Timestamp) -> KeptDecisions<'_> {
+        KeptDecisions::new(&self.cache, now)
     }
 
     /// What each viewer may see of each member, in the order of the questions: as it was decided before, where every change
@@ -193,8 +202,12 @@ fn sees_something(decided: &Decided) -> bool {
     !decided.mask.visibilities.is_empty()
 }
 
+pub(crate) fn count_kept(kept: u64) {
+    metrics::counter!("sluice_access_decisions_total", "from" => "kept").increment(kept);
+}
+
 fn count(kept: usize, asked: usize) {
-    metrics::counter!("sluice_access_decisions_total", "from" => "kept").increment(kept as u64);
+    count_kept(kept as u64);
     metrics::counter!("sluice_access_decisions_total", "from" => "asked").increment(asked as u64);
 }
 

@@ -54,7 +54,7 @@ impl CatchUp {
         let shutdown = self.shared.shutdown.clone();
         tokio::select! {
             Done = self.catch_up() => return,
-            () = live.stopped.cancelled() => {}
+            () = live.stopped() => {}
             () = shutdown.cancelled() => {}
         }
         live.end(&self.vector, None);

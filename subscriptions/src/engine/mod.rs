@@ -6,6 +6,7 @@
 
 mod batch;
 mod catch_up;
+mod classes;
 mod poll;
 mod revoke;
 mod shard;
@@ -43,7 +44,7 @@ use crate::{
     deliver::Subscriber,
     log::EventLog,
     opened::{OpenedEvent, PayloadKeys},
-    render::Projection,
+    render::{Interned, Projection},
 };
 
 /// What the engine works with.
@@ -103,6 +104,7 @@ struct Shared {
     commands: mpsc::UnboundedSender<Command>,
     /// The shard's read vector: everything that it covers was handed to all attached subscribers.
     progress: watch::Sender<ReadVector>,
+    projections: Interned,
     tasks: TaskTracker,
     next_id: AtomicU64,
     shutdown: CancellationToken,
@@ -117,6 +119,7 @@ impl Engine {
             parts,
             commands,
             progress: watch::Sender::new(head.clone()),
+            projections: Interned::default(),
             tasks: TaskTracker::new(),
             next_id: AtomicU64::new(1),
             shutdown,

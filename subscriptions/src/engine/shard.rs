@@ -1,7 +1,8 @@
 //! The task that routes every event, in one order, to the subscriptions attached to it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use hashbrown::HashMap;
 use sluice_schema::{event::RecordedEvent, position::ReadVector};
 use tokio::{
     sync::{
@@ -177,7 +178,7 @@ impl Shard {
 
     /// Takes a subscription over, with what little it has yet to see.
     async fn attach(&mut self, live: Arc<Live>, vector: ReadVector) -> Attached {
-        if live.stopped.is_cancelled() {
+        if live.is_stopped() {
             live.end(&vector, None);
             return Attached::Yes;
         }
@@ -238,19 +239,24 @@ impl Shard {
     /// Routes events that were read in order, and hands them to whom they concern.
     async fn route(&mut self, events: Vec<Arc<RecordedEvent>>) {
         let mut entries = Vec::new();
-        // For each subscription the place before the first event of this batch that concerns it.
-        let mut before = HashMap::new();
+        // Where each subscription is that one of the entries concerns.
+        let mut begin = self.vector.clone();
         for event in events {
-            let place = self.vector.clone();
             self.vector.advance(event.position.partition, event.position.seq);
             let concerned = self.concerned(&event);
-            concerned.iter().for_each(|live| {
-                before.entry(live.id).or_insert_with(|| place.clone());
-            });
-            if !concerned.is_empty() && !self.open(&event, concerned, &mut entries).await {
-                self.catch_up_all(&before);
-                entries.clear();
-                before.clear();
+            if !concerned.is_empty() {
+                match OpenedEvent::open(self.shared.parts.keys.as_ref(), &event).await {
+                    Ok(opened) => entries.extend(opened.map(|event| self.shared.entry(event, &self.vector, concerned))),
+                    Err(error) => {
+                        tracing::warn!(%error, "delivery is held");
+                        self.catch_up_all(
+                            entries.iter().flat_map(|entry| &entry.subscriptions).chain(&concerned),
+                            &begin,
+                        );
+                        entries.clear();
+                        begin.clone_from(&self.vector);
+                    }
+                }
             }
             self.window.push(event);
         }
@@ -258,8 +264,8 @@ impl Shard {
         match batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await {
             Ok(ended) => self.end(ended),
             Err(held) => {
-                tracing::warn!(why = %held, subscriptions = before.len(), "delivery is held");
-                self.catch_up_all(&before);
+                tracing::warn!(why = %held, events = entries.len(), "delivery is held");
+                self.catch_up_all(entries.iter().flat_map(|entry| &entry.subscriptions), &begin);
             }
         }
         self.shared.progress.send_replace(self.vector.clone());
@@ -273,30 +279,11 @@ impl Shard {
         ids.iter().filter_map(|id| self.subscriptions.get(id)).filter(|live| live.wants(event)).cloned().collect()
     }
 
-    /// Opens an event; `false` where its key can't be had now.
-    async fn open(
-        &mut self,
-        event: &Arc<RecordedEvent>,
-        subscriptions: Vec<Arc<Live>>,
-        entries: &mut Vec<Entry>,
-    ) -> bool {
-        match OpenedEvent::open(self.shared.parts.keys.as_ref(), event).await {
-            Ok(Some(event)) => {
-                entries.push(self.shared.entry(event, &self.vector, subscriptions));
-                true
-            }
-            Ok(None) => true,
-            Err(error) => {
-                tracing::warn!(%error, "delivery is held");
-                false
-            }
-        }
-    }
-
-    /// Leaves subscriptions to tasks of their own, each from the place before what it was not given.
-    fn catch_up_all(&mut self, before: &HashMap<u64, ReadVector>) {
-        for (id, place) in before {
-            if let Some(live) = self.detach(*id) {
+    /// Leaves subscriptions to tasks of their own, from the place before what they were not given.
+    fn catch_up_all<'l>(&mut self, lives: impl Iterator<Item = &'l Arc<Live>>, place: &ReadVector) {
+        for live in lives {
+            // Some are there more than once.
+            if let Some(live) = self.detach(live.id) {
                 live.reached(place);
                 self.shared.begin(live, place.clone(), None);
             }

@@ -22,6 +22,8 @@ impl Engine {
             Start::After(cursor) => (self.honour(cursor).await?, None),
             Start::Snapshot { from, state } => (from.clone(), state.clone()),
         };
+        let projection = self.shared.projections.intern(subscribe.projection);
+        let subscribe = Subscribe { projection, ..subscribe };
         let channel = subscribe.pattern.to_string();
         let live = Arc::new(Live::new(self.shared.next_id(), subscribe, vector.clone(), state.clone()));
         self.audit(vec![AuditRecord {

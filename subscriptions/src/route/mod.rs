@@ -1,7 +1,7 @@
-//! Which subscriptions does an event concern? A walk along the channel's segments; never a scan of all subscriptions.
+//! Which subscriptions does an event concern? A look-up of its channel, and a walk along its segments for patterns; never a
+//! scan of all subscriptions.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use sluice_schema::{
     channel::{Channel, ChannelPattern},
     ids::TenantId,
@@ -10,7 +10,14 @@ use sluice_schema::{
 /// Subscription ids by tenant and channel pattern.
 #[derive(Debug, Default)]
 pub struct Index {
-    tenants: HashMap<TenantId, Node>,
+    tenants: HashMap<TenantId, Tenant>,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    /// By the channels of patterns without a wildcard: mostly each member watches herself.
+    channels: HashMap<Box<str>, Vec<u64>>,
+    patterns: Node,
 }
 
 #[derive(Debug, Default)]
@@ -26,7 +33,61 @@ struct Node {
 
 impl Index {
     pub fn insert(&mut self, tenant: &TenantId, pattern: &ChannelPattern, id: u64) {
-        let mut node = self.tenants.entry(tenant.clone()).or_default();
+        let tenant = self.tenants.entry(tenant.clone()).or_default();
+        if pattern.is_exact() {
+            match tenant.channels.get_mut(pattern.as_str()) {
+                Some(ids) => ids.push(id),
+                None => drop(tenant.channels.insert(pattern.as_str().into(), vec![id])),
+            }
+        } else {
+            tenant.patterns.insert(pattern, id);
+        }
+    }
+
+    /// Takes an id out from under the pattern that it was inserted with.
+    pub fn remove(&mut self, tenant: &TenantId, pattern: &ChannelPattern, id: u64) {
+        let Some(of_tenant) = self.tenants.get_mut(tenant) else { return };
+        if pattern.is_exact() {
+            of_tenant.leave_channel(pattern.as_str(), id);
+        } else {
+            let segments: Vec<_> = pattern.segments().collect();
+            of_tenant.patterns.remove(&segments, id);
+        }
+        if of_tenant.channels.is_empty() && of_tenant.patterns.is_empty() {
+            self.tenants.remove(tenant);
+        }
+    }
+
+    /// All ids whose pattern matches, in no order, each once.
+    pub fn matching(&self, tenant: &TenantId, channel: &Channel) -> Vec<u64> {
+        let Some(tenant) = self.tenants.get(tenant) else { return Vec::new() };
+        let mut ids = tenant.channels.get(channel.as_str()).cloned().unwrap_or_default();
+        if !tenant.patterns.is_empty() {
+            let segments: Vec<_> = channel.segments().collect();
+            tenant.patterns.collect(&segments, &mut ids);
+        }
+        ids
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tenants.is_empty()
+    }
+}
+
+impl Tenant {
+    fn leave_channel(&mut self, channel: &str, id: u64) {
+        if let Some(ids) = self.channels.get_mut(channel) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.channels.remove(channel);
+            }
+        }
+    }
+}
+
+impl Node {
+    fn insert(&mut self, pattern: &ChannelPattern, id: u64) {
+        let mut node = self;
         for segment in pattern.segments() {
             node = match segment {
                 "**" => return node.rest.push(id),
@@ -37,33 +98,6 @@ impl Index {
         node.here.push(id);
     }
 
-    /// Takes an id out from under the pattern that it was inserted with.
-    pub fn remove(&mut self, tenant: &TenantId, pattern: &ChannelPattern, id: u64) {
-        if let Some(root) = self.tenants.get_mut(tenant) {
-            let segments: Vec<_> = pattern.segments().collect();
-            root.remove(&segments, id);
-            if root.is_empty() {
-                self.tenants.remove(tenant);
-            }
-        }
-    }
-
-    /// All ids whose pattern matches, in no order, each once.
-    pub fn matching(&self, tenant: &TenantId, channel: &Channel) -> Vec<u64> {
-        let mut ids = Vec::new();
-        if let Some(root) = self.tenants.get(tenant) {
-            let segments: Vec<_> = channel.segments().collect();
-            root.collect(&segments, &mut ids);
-        }
-        ids
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.tenants.is_empty()
-    }
-}
-
-impl Node {
     fn is_empty(&self) -> bool {
         self.literals.is_empty() && self.any.is_none() && self.here.is_empty() && self.rest.is_empty()
     }
