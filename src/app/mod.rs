@@ -166,7 +166,7 @@ fn gateway(
 ) -> Result<Gateway, StartError> {
     let relationships = Watched::new(parts.relationships.clone(), "relationships", health.clone());
     let access = Arc::new(Access::new(Arc::new(relationships), ACCESS_DEADLINE));
-    let engine = start_engine(parts, access.clone(), health.clone(), tasks);
+    let engine = start_engine(parts, config, access.clone(), health.clone(), tasks);
     let services = Services {
         eligibility: parts.eligibility(),
         reader: parts.eligibility().reader(),
@@ -177,7 +177,7 @@ fn gateway(
     Ok(Gateway { verifier, graph, engine })
 }
 
-fn start_engine(parts: &Parts, access: Arc<Access>, health: Arc<Health>, tasks: &Tasks) -> Engine {
+fn start_engine(parts: &Parts, config: &Config, access: Arc<Access>, health: Arc<Health>, tasks: &Tasks) -> Engine {
     let engine_parts = EngineParts {
         log: parts.log.clone(),
         access,
@@ -185,8 +185,10 @@ fn start_engine(parts: &Parts, access: Arc<Access>, health: Arc<Health>, tasks: 
         keys: Arc::new(KeyringKeys(parts.keyring())),
         audit_deadline: AUDIT_DEADLINE,
     };
-    let (engine, shard) = Engine::new(engine_parts, tasks.token());
-    tasks.spawn("engine", |_token| shard);
+    let (engine, shards) = Engine::new(engine_parts, config.server.shards(), tasks.token());
+    for shard in shards {
+        tasks.spawn("engine", |_token| shard);
+    }
     engine
 }
 

@@ -67,7 +67,7 @@ impl CatchUp {
                 return done;
             }
         }
-        let mut progress = self.shared.progress.subscribe();
+        let mut progress = self.shared.shard(&self.live).progress.subscribe();
         loop {
             let target = progress.borrow_and_update().clone();
             for (partition, head) in target.partitions() {
@@ -167,7 +167,7 @@ impl CatchUp {
     async fn attach(&mut self) -> Result<(), Done> {
         let (answer, attached) = oneshot::channel();
         let attach = Command::Attach { live: self.live.clone(), vector: self.vector.clone(), answer };
-        if self.shared.commands.send(attach).is_err() {
+        if self.shared.shard(&self.live).commands.send(attach).is_err() {
             return Err(self.end(ClientError::unavailable()));
         }
         match attached.await {

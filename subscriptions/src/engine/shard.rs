@@ -59,6 +59,8 @@ pub(super) enum Attached {
 
 struct Shard {
     shared: Arc<Shared>,
+    /// Which of them.
+    number: usize,
     /// Where the shard is, in its routing order.
     vector: ReadVector,
     subscriptions: HashMap<u64, Arc<Live>>,
@@ -78,10 +80,16 @@ type Change = Arc<[Touched]>;
 const DECIDE_AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs until shutdown, or until the log has a hole.
-pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiver<Command>, start: ReadVector) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    number: usize,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    start: ReadVector,
+) {
     let mut reader = Reader::new(shared.parts.log.clone(), start.clone());
     let mut shard = Shard {
         shared,
+        number,
         window: Window::new(start.clone()),
         vector: start,
         subscriptions: HashMap::new(),
@@ -268,7 +276,7 @@ impl Shard {
                 self.catch_up_all(entries.iter().flat_map(|entry| &entry.subscriptions), &begin);
             }
         }
-        self.shared.progress.send_replace(self.vector.clone());
+        self.shared.shards[self.number].progress.send_replace(self.vector.clone());
     }
 
     fn concerned(&self, event: &RecordedEvent) -> Vec<Arc<Live>> {

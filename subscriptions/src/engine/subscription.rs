@@ -156,7 +156,7 @@ impl Handle {
     /// place of its own (see [`Subscriber::next`]) and takes the greater of the two.
     pub fn place(&self) -> Cursor {
         // Progress is read first: if it is still attached after that, all of that progress was handed over.
-        let progress = self.shared.progress.borrow().clone();
+        let progress = self.shared.shard(&self.live).progress.borrow().clone();
         let stage = self.live.stage();
         let mut place = stage.place.clone();
         if stage.attached {
@@ -180,7 +180,7 @@ impl Handle {
     fn stop(&self) {
         self.live.change(|stage| stage.stopped = true);
         // A closed queue means that the engine is gone, and the subscription with it.
-        let _ = self.shared.commands.send(Command::Stop(self.live.id));
+        let _ = self.shared.shard(&self.live).commands.send(Command::Stop(self.live.id));
     }
 }
 

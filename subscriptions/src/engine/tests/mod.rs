@@ -3,3 +3,4 @@ mod delivery;
 mod faults;
 mod resume;
 mod revoke;
+mod shards;
