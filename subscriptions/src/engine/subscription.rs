@@ -73,8 +73,9 @@ impl Live {
 
     /// Whether the event concerns it at all.
     pub(super) fn matches(&self, header: &Header) -> bool {
-        let channel = header.channel.parse::<Channel>();
-        header.tenant == self.viewer.tenant.as_str() && channel.is_ok_and(|channel| self.pattern.matches(&channel))
+        header.tenant == self.viewer.tenant.as_str()
+            && self.pattern.may_match(&header.channel)
+            && header.channel.parse::<Channel>().is_ok_and(|channel| self.pattern.matches(&channel))
     }
 
     fn is_in_state(&self, event: &RecordedEvent) -> bool {
