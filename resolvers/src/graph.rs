@@ -19,6 +19,7 @@ use sluice_schema::{
     error::{ClientError, Code},
     graphql::HeldBack,
     ids::MemberId,
+    position::Cursor,
     viewer::Viewer,
 };
 use sluice_subscriptions::{
@@ -96,7 +97,8 @@ impl Graph {
         Answer { body: body(response, executed, cursor, &held_back), executed }
     }
 
-    /// Starts a subscription; dropping its handle ends it.
+    /// Starts a subscription, behind `behind` where the request itself says nothing of where it begins; dropping its handle
+    /// ends it.
     ///
     /// # Errors
     /// GraphQL errors, ready to send.
@@ -106,10 +108,12 @@ impl Graph {
         operation: Operation,
         transport: &'static str,
         subscriber: Arc<dyn Subscriber>,
+        behind: Option<Cursor>,
     ) -> Result<Handle, Vec<Value>> {
         let one = |error: ClientError| vec![error.to_graphql()];
-        let (projection, plan) =
+        let (projection, mut plan) =
             GraphqlProjection::validate(self.schema.clone(), operation).await.map_err(|response| invalid(*response))?;
+        plan.after = plan.after.or(behind);
         let scope = Scope::new(&self.services, viewer.clone(), transport);
         let watched = self.watch(&scope, plan).await;
         let (pattern, start, root) = match watched {

@@ -19,6 +19,7 @@ use sluice_resolvers::{Graph, Limits, Services};
 use sluice_subscriptions::{
     access::Access,
     engine::{Engine, Parts as EngineParts},
+    subscribers::Named,
 };
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -174,7 +175,8 @@ fn gateway(
         engine: engine.clone(),
     };
     let graph = Graph::new(services, limits(config)).map_err(StartError::Schema)?;
-    Ok(Gateway { verifier, graph, engine })
+    let named = Named::new(parts.subscribers(), engine.clone());
+    Ok(Gateway { verifier, graph, engine, named })
 }
 
 fn start_engine(parts: &Parts, config: &Config, access: Arc<Access>, health: Arc<Health>, tasks: &Tasks) -> Engine {

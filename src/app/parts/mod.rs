@@ -26,6 +26,7 @@ use sluice_subscriptions::{
     audit::AuditTrail,
     log::{Checkpoints, EventLog, LogError},
     relationships::{self, Relationships, RelationshipsError},
+    subscribers::SubscriberState,
 };
 
 use self::embedded::Files;
@@ -95,6 +96,7 @@ struct Storage {
     checkpoints: Arc<dyn Checkpoints>,
     audit: Arc<dyn AuditTrail>,
     keyring: Arc<dyn Keyring>,
+    subscribers: Arc<dyn SubscriberState>,
     place: Place,
 }
 
@@ -155,6 +157,11 @@ impl Parts {
 
     pub(super) fn keyring(&self) -> Arc<dyn Keyring> {
         self.storage.keyring.clone()
+    }
+
+    /// Where clients are that go by a name.
+    pub(super) fn subscribers(&self) -> Arc<dyn SubscriberState> {
+        self.storage.subscribers.clone()
     }
 
     pub(super) fn eligibility(&self) -> EligibilityService {

@@ -4,7 +4,7 @@
 use std::{cell::RefCell, io, ops::ControlFlow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use sluice_schema::viewer::Viewer;
+use sluice_schema::{ids::SubscriptionName, viewer::Viewer};
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -17,6 +17,7 @@ use super::{
         websocket::{Decoder, Received},
     },
     close::Close,
+    durable::Durable,
     operations::Operations,
     outbox::{Outbox, Outgoing, Status},
     protocol::{Action, Input, Limits, Protocol},
@@ -198,6 +199,7 @@ struct Connection {
     outbox: Arc<Outbox>,
     operations: Arc<Operations>,
     viewer: Option<Arc<Viewer>>,
+    durable: Option<Arc<Durable>>,
     /// Whether the client has sent its close frame.
     said_goodbye: bool,
 }
@@ -224,6 +226,7 @@ impl Connection {
             operations: Arc::new(Operations::new(&context, outbox.clone())),
             outbox,
             viewer: None,
+            durable: None,
             said_goodbye: false,
             context,
         }
@@ -267,11 +270,15 @@ impl Connection {
                 let reached = self.operations.reached(&progress);
                 let _ = self.outbox.push_ping(reached.as_deref().map(|operations| (&progress, operations)));
             }
-            Action::Authenticate(token) => self.authenticate(&token),
+            Action::Authenticate(token, durable) => self.authenticate(&token, durable),
             Action::Start(operation, request) => {
                 let viewer = self.viewer.clone().expect("the state machine starts nothing before authentication");
-                self.operations.start(viewer, operation, request);
+                self.operations.start(viewer, self.durable.clone(), operation, request);
             }
+            Action::Acknowledge(cursor, answer) => {
+                self.durable.iter().for_each(|durable| durable.acknowledge(cursor.clone(), answer));
+            }
+            Action::Forget => self.durable.iter().for_each(Durable::forget),
             Action::Stop(operation) => self.operations.stop(&operation),
             Action::Close(close) => {
                 tracing::debug!(code = close.code, "closing a socket");
@@ -281,9 +288,11 @@ impl Connection {
         }
     }
 
-    fn authenticate(&mut self, token: &str) {
+    fn authenticate(&mut self, token: &str, durable: Option<SubscriptionName>) {
         let result = self.context.gate.authenticate(token).map(|viewer| {
-            self.viewer.get_or_insert_with(|| Arc::new(viewer));
+            let viewer = Arc::new(viewer);
+            self.viewer = Some(viewer.clone());
+            self.durable = durable.map(|name| Durable::recall(&self.context, self.outbox.clone(), viewer, name));
         });
         self.handle(Input::Authenticated(result.map_err(|error| error.code)));
     }

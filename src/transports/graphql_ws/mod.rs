@@ -7,6 +7,7 @@
 mod budget;
 mod close;
 mod connection;
+mod durable;
 mod message;
 mod operations;
 mod outbox;

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     super::{Gate, GraphqlRequest, OperationType, Parsed, Subscription, Transport, router::Context},
+    durable::Durable,
     outbox::{Feed, Outbox, Outgoing, Stream},
     protocol::{Delivery, Operation},
 };
@@ -72,7 +73,14 @@ impl Operations {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn start(self: &Arc<Self>, viewer: Arc<Viewer>, operation: Operation, request: GraphqlRequest) {
+    /// `durable`: of a client that goes by a name.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        viewer: Arc<Viewer>,
+        durable: Option<Arc<Durable>>,
+        operation: Operation,
+        request: GraphqlRequest,
+    ) {
         let parsed = match self.gate.parse(request) {
             Ok(parsed) => parsed,
             Err(error) => return self.deliver(Delivery::Refused(operation, vec![error.to_graphql()])),
@@ -82,7 +90,7 @@ impl Operations {
         // Held until the entry is there: the task may be quick.
         let mut running = self.lock();
         let (number, id) = (operation.number, operation.id.to_string());
-        let job = Job { operations: Arc::clone(self), viewer, operation, parsed, stream: Arc::clone(&stream) };
+        let job = Job { operations: Arc::clone(self), viewer, durable, operation, parsed, stream: Arc::clone(&stream) };
         let task = self.tasks.spawn(job.run());
         let abort = (kind != OperationType::Mutation).then(|| task.abort_handle());
         let kind = if kind == OperationType::Subscription { Kind::Starting } else { Kind::Execution };
@@ -143,6 +151,7 @@ fn has_reached(live: &dyn Subscription, progress: &Cursor) -> bool {
 struct Job {
     operations: Arc<Operations>,
     viewer: Arc<Viewer>,
+    durable: Option<Arc<Durable>>,
     operation: Operation,
     parsed: Box<dyn Parsed>,
     stream: Arc<Stream>,
@@ -166,9 +175,17 @@ impl Job {
     }
 
     async fn subscribe(self) {
-        let Self { operations, viewer, operation, parsed, stream } = self;
+        let Self { operations, viewer, durable, operation, parsed, stream } = self;
+        let behind = match &durable {
+            Some(durable) => durable.begins_behind().await,
+            None => Ok(None),
+        };
+        let behind = match behind {
+            Ok(behind) => behind,
+            Err(error) => return operations.deliver(Delivery::Refused(operation, vec![error.to_graphql()])),
+        };
         let feed = Feed { outbox: Arc::clone(&operations.outbox), operation: operation.clone(), stream };
-        match parsed.subscribe(&viewer, Transport::GraphqlWs, Arc::new(feed)).await {
+        match parsed.subscribe(&viewer, Transport::GraphqlWs, Arc::new(feed), behind).await {
             Ok(live) => {
                 if let Some(place) = live.place() {
                     operations.outbox.begins_at(&place.vector);

@@ -3,13 +3,17 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use serde_json::{Value, value::RawValue};
-use sluice_schema::error::{ClientError, Code};
+use serde_json::{Value, json, value::RawValue};
+use sluice_schema::{
+    error::{ClientError, Code},
+    ids::SubscriptionName,
+    position::{Cursor, MalformedCursor},
+};
 
 use super::{
     super::{Answer, GraphqlRequest, websocket::Violation},
     close::Close,
-    message::{self, ClientMessage},
+    message::{self, ClientMessage, Progress},
 };
 
 /// One use of an operation id. An id may be used again once its operation has ended; the number tells the uses apart.
@@ -53,6 +57,11 @@ pub(super) enum Delivery {
     Answer(Operation, Answer),
     /// It was not begun; GraphQL errors.
     Refused(Operation, Vec<Value>),
+    /// Where the client was that goes by this name.
+    Recalled(SubscriptionName, Result<Option<Cursor>, Code>),
+    /// What the client acknowledged by a ping is durable, up to here.
+    Acknowledged(Result<Cursor, ClientError>),
+    Forgotten(Result<(), ClientError>),
 }
 
 /// What to do, in this order.
@@ -61,7 +70,11 @@ pub(super) enum Action {
     Send(String),
     /// Send a ping with how far the engine is.
     Ping,
-    Authenticate(String),
+    /// With a token; for a client that goes by a name, [`Delivery::Recalled`] is to follow.
+    Authenticate(String, Option<SubscriptionName>),
+    /// The client is done with everything up to here; whether it is told when that is durable.
+    Acknowledge(Cursor, bool),
+    Forget,
     Start(Operation, GraphqlRequest),
     /// Its results are not wanted any more.
     Stop(Operation),
@@ -78,8 +91,13 @@ pub(super) struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
-    Authenticating,
-    Ready,
+    Authenticating {
+        /// It goes by a name: where it was is looked up as well.
+        durable: bool,
+    },
+    Ready {
+        durable: bool,
+    },
     /// What is queued still goes out.
     Draining,
     Closed,
@@ -134,12 +152,17 @@ impl Protocol {
     /// Turns a result into frames, unless its operation is over. Called when the frames can be sent at once: what waits
     /// in a queue meanwhile may still be cancelled.
     pub(super) fn deliver(&mut self, delivery: Delivery) -> Vec<Action> {
-        let (Delivery::End(operation, _) | Delivery::Answer(operation, _) | Delivery::Refused(operation, _)) =
-            &delivery;
-        if self.operations.get(&operation.id) != Some(&operation.number) {
+        if let Delivery::End(operation, _) | Delivery::Answer(operation, _) | Delivery::Refused(operation, _) =
+            &delivery
+            && self.operations.get(&operation.id) != Some(&operation.number)
+        {
             return Vec::new();
         }
         match delivery {
+            Delivery::Recalled(name, last) => self.recalled(&name, last),
+            Delivery::Acknowledged(Ok(cursor)) => tell(&json!({ "acknowledged": cursor.to_string() })),
+            Delivery::Forgotten(Ok(())) => tell(&json!({ "forgotten": true })),
+            Delivery::Acknowledged(Err(error)) | Delivery::Forgotten(Err(error)) => refuse_to_tell(&error),
             Delivery::End(operation, None) => self.end(operation, None, message::complete),
             Delivery::End(operation, Some(error)) => self.refuse(operation, &Value::from(vec![error.to_graphql()])),
             Delivery::Answer(operation, answer) => self.answer(operation, &answer),
@@ -154,28 +177,39 @@ impl Protocol {
         }
         match message::parse(text) {
             Err(what) => self.close(Close::invalid(what)),
-            Ok(ClientMessage::ConnectionInit(token)) => self.init(token),
-            Ok(ClientMessage::Ping(payload)) => vec![Action::Send(message::pong(payload))],
-            Ok(ClientMessage::Pong) => Vec::new(),
+            Ok(ClientMessage::ConnectionInit { token, durable }) => self.init(token, durable),
+            Ok(ClientMessage::Ping(payload, None)) => vec![Action::Send(message::pong(payload))],
+            Ok(ClientMessage::Ping(_, Some(progress))) => self.progress(progress),
+            Ok(ClientMessage::Pong(None)) => Vec::new(),
+            // Nobody waits for what comes of it.
+            Ok(ClientMessage::Pong(Some(progress))) => {
+                let told = self.progress(progress).into_iter();
+                told.filter_map(|action| match action {
+                    Action::Acknowledge(cursor, _) => Some(Action::Acknowledge(cursor, false)),
+                    _ => None,
+                })
+                .collect()
+            }
             Ok(ClientMessage::Subscribe { id, request }) => self.subscribe(id.into(), request),
             Ok(ClientMessage::Complete { id }) => self.complete(id.into()),
         }
     }
 
-    fn init(&mut self, token: Option<String>) -> Vec<Action> {
+    fn init(&mut self, token: Option<String>, durable: Option<SubscriptionName>) -> Vec<Action> {
         if self.state != State::Waiting {
             return self.close(Close::too_many_inits());
         }
         let Some(token) = token else { return self.close(Close::forbidden()) };
-        self.state = State::Authenticating;
-        vec![Action::Authenticate(token)]
+        self.state = State::Authenticating { durable: durable.is_some() };
+        vec![Action::Authenticate(token, durable)]
     }
 
     fn authenticated(&mut self, result: Result<(), Code>) -> Vec<Action> {
         match result {
-            _ if self.state != State::Authenticating => Vec::new(),
+            _ if !matches!(self.state, State::Authenticating { .. }) => Vec::new(),
+            Ok(()) if self.state == State::Authenticating { durable: true } => Vec::new(),
             Ok(()) => {
-                self.state = State::Ready;
+                self.state = State::Ready { durable: false };
                 vec![Action::Send(self.acknowledgement.to_string())]
             }
             Err(Code::Unavailable) => self.close(Close::unavailable()),
@@ -183,8 +217,37 @@ impl Protocol {
         }
     }
 
+    fn recalled(&mut self, name: &SubscriptionName, last: Result<Option<Cursor>, Code>) -> Vec<Action> {
+        match last {
+            _ if !matches!(self.state, State::Authenticating { .. }) => Vec::new(),
+            Ok(last) => {
+                self.state = State::Ready { durable: true };
+                let text = message::acknowledgement_of(&self.acknowledgement, name, last.as_ref());
+                vec![Action::Send(text)]
+            }
+            Err(_) => self.close(Close::unavailable()),
+        }
+    }
+
+    fn progress(&self, progress: Progress) -> Vec<Action> {
+        if self.state != (State::Ready { durable: true }) {
+            let text = "Give yourself a name first: `durable` in the payload of connection_init.";
+            return refuse_to_tell(&ClientError::new(Code::BadRequest, text));
+        }
+        match progress {
+            Progress::Forget => vec![Action::Forget],
+            Progress::Acknowledge(text) => match text.parse() {
+                Ok(cursor) => vec![Action::Acknowledge(cursor, true)],
+                Err(malformed) => {
+                    let text = MalformedCursor::to_string(&malformed);
+                    refuse_to_tell(&ClientError::new(Code::MalformedCursor, text))
+                }
+            },
+        }
+    }
+
     fn subscribe(&mut self, id: Arc<str>, request: GraphqlRequest) -> Vec<Action> {
-        if self.state != State::Ready {
+        if !matches!(self.state, State::Ready { .. }) {
             return self.close(Close::unauthorized());
         }
         if self.operations.contains_key(&id) {
@@ -225,7 +288,7 @@ impl Protocol {
         if self.silent_intervals >= self.limits.silent_intervals {
             return self.close(Close::silent());
         }
-        if self.state == State::Ready { vec![Action::Ping] } else { Vec::new() }
+        if matches!(self.state, State::Ready { .. }) { vec![Action::Ping] } else { Vec::new() }
     }
 
     /// A request that did not get as far as execution is answered with `error`, any other with `next` and `complete`.
@@ -256,6 +319,14 @@ impl Protocol {
         self.operations.clear();
         vec![Action::Close(close)]
     }
+}
+
+fn tell(payload: &Value) -> Vec<Action> {
+    vec![Action::Send(message::told(payload))]
+}
+
+fn refuse_to_tell(error: &ClientError) -> Vec<Action> {
+    tell(&json!({ "errors": [error.to_graphql()] }))
 }
 
 /// The part of a GraphQL response that matters where nothing was executed.

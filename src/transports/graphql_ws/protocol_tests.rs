@@ -3,7 +3,11 @@ use std::{collections::HashMap, time::Duration};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sluice_schema::error::{ClientError, Code};
+use sluice_schema::{
+    error::{ClientError, Code},
+    ids::SubscriptionName,
+    position::{Cursor, Epoch, ReadVector},
+};
 
 use super::{
     super::{Answer, websocket::Violation},
@@ -41,7 +45,10 @@ fn told(actions: &[Action]) -> String {
     let tell = |action: &Action| match action {
         Action::Send(text) => format!("send {text}"),
         Action::Ping => "ping".to_owned(),
-        Action::Authenticate(token) => format!("authenticate {token}"),
+        Action::Authenticate(token, None) => format!("authenticate {token}"),
+        Action::Authenticate(token, Some(name)) => format!("authenticate {token} as {name}"),
+        Action::Acknowledge(cursor, answer) => format!("acknowledge {:?} {answer}", cursor.vector.0),
+        Action::Forget => "forget".to_owned(),
         Action::Start(operation, request) => format!("start {} {}", operation.id, request.query),
         Action::Stop(operation) => format!("stop {}", operation.id),
         Action::Close(close) => format!("close {} {}", close.code, close.reason()),
@@ -167,6 +174,55 @@ fn pings_are_answered_with_their_payload() {
         assert_eq!(ask(&format!(r#"{{"payload":{payload},"type":"ping"}}"#)), echoed);
         assert_eq!(ask(r#"{"type":"pong","payload":{"a":1}}"#), "", "an unasked pong is fine");
     }
+}
+
+#[test]
+fn a_client_with_a_name_is_told_where_it_was_and_tells_where_it_is() {
+    let mut protocol = fresh();
+    let init = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"desk.1"}}"#;
+    assert_eq!(told(&protocol.handle(Input::Text(init))), "authenticate t as desk.1");
+    assert_eq!(told(&protocol.handle(Input::Authenticated(Ok(())))), "", "it is looked up first");
+    let cursor = Cursor { epoch: Epoch(1), vector: ReadVector(vec![5]) };
+    let name: SubscriptionName = "desk.1".parse().unwrap();
+    let acknowledged = told(&protocol.deliver(Delivery::Recalled(name, Ok(Some(cursor.clone())))));
+    let durable = json!({ "name": "desk.1", "acknowledged": cursor.to_string() });
+    let sent: Value = serde_json::from_str(acknowledged.strip_prefix("send ").unwrap()).unwrap();
+    assert_eq!(sent, json!({ "type": "connection_ack", "payload": { "durable": durable } }));
+
+    let say = |kind: &str, payload: Value| json!({ "type": kind, "payload": payload }).to_string();
+    let acknowledge = json!({ "acknowledge": cursor.to_string() });
+    assert_eq!(told(&protocol.handle(Input::Text(&say("ping", acknowledge.clone())))), "acknowledge [5] true");
+    assert_eq!(told(&protocol.handle(Input::Text(&say("pong", acknowledge)))), "acknowledge [5] false");
+    assert_eq!(told(&protocol.handle(Input::Text(&say("ping", json!({ "forget": true }))))), "forget");
+    let malformed = told(&protocol.handle(Input::Text(&say("ping", json!({ "acknowledge": "x" })))));
+    assert!(malformed.contains("CURSOR_MALFORMED"), "{malformed}");
+    let plain = told(&protocol.handle(Input::Text(&say("ping", json!({ "acknowledge": 5 })))));
+    assert_eq!(plain, r#"send {"type":"pong","payload":{"acknowledge":5}}"#, "whatever else a ping holds comes back");
+    let told_of = told(&protocol.deliver(Delivery::Acknowledged(Ok(cursor.clone()))));
+    assert_eq!(told_of, format!(r#"send {{"payload":{{"acknowledged":"{cursor}"}},"type":"pong"}}"#));
+}
+
+#[test]
+fn a_client_without_a_name_acknowledges_nothing() {
+    let mut protocol = ready();
+    let cursor = Cursor { epoch: Epoch(1), vector: ReadVector(vec![5]) };
+    let payload = json!({ "acknowledge": cursor.to_string() });
+    let refused = told(&protocol.handle(Input::Text(&json!({ "type": "ping", "payload": payload }).to_string())));
+    assert!(refused.contains("BAD_REQUEST") && refused.contains("durable"), "{refused}");
+    assert_eq!(told(&protocol.handle(Input::Text(&json!({ "type": "pong", "payload": payload }).to_string()))), "");
+    let mut protocol = fresh();
+    let bad = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"no name"}}"#;
+    assert_eq!(code(&protocol.handle(Input::Text(bad))), 4400);
+}
+
+#[test]
+fn a_name_that_can_not_be_looked_up_closes_with_1013() {
+    let mut protocol = fresh();
+    let init = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"d"}}"#;
+    protocol.handle(Input::Text(init));
+    protocol.handle(Input::Authenticated(Ok(())));
+    let away = Delivery::Recalled("d".parse().unwrap(), Err(Code::Unavailable));
+    assert_eq!(code(&protocol.deliver(away)), 1013);
 }
 
 #[test]
