@@ -4,6 +4,7 @@ mod background;
 mod banner;
 mod counted;
 mod demo;
+mod embed;
 mod keys;
 mod outage;
 mod parts;
@@ -18,6 +19,7 @@ use axum::{Router, serve::ListenerExt};
 use sluice_resolvers::{Graph, Limits, Services};
 use sluice_subscriptions::{
     access::Access,
+    audit::AuditTrail,
     engine::{Engine, Parts as EngineParts},
     subscribers::Named,
 };
@@ -25,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::demo::Identity;
+pub use self::embed::{Altered, Ports};
 pub use self::parts::StartError;
 pub(crate) use self::parts::{kafka_options, postgres_options, spicedb_options};
 use self::{keys::KeyringKeys, parts::Parts, watched::Watched};
@@ -79,6 +82,14 @@ impl App {
     /// # Errors
     /// A part can't start; one sentence says which and why.
     pub async fn build(config: Config, metrics: Metrics) -> Result<Self, StartError> {
+        Self::build_altered(config, metrics, Altered::default()).await
+    }
+
+    /// As [`App::build`], with some of what decides and records altered: for who holds a gateway against one without.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_altered(config: Config, metrics: Metrics, altered: Altered) -> Result<Self, StartError> {
         clear_ready_file(&config).map_err(StartError::ReadyFile)?;
         let parts = Parts::open(&config).await?;
         let (issuer, verifier) = parts::tokens(&config, &config.data_dir)?;
@@ -91,7 +102,7 @@ impl App {
         background::start(&parts, &config, &tasks).await?;
         probes::start(&parts, &health, &tasks);
         let gate = match config.server.has(Role::Gateway) {
-            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks)?)),
+            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks, altered)?)),
             false => None,
         };
         Ok(Self { config, parts, gate, issuer, tasks, health, metrics })
@@ -164,10 +175,12 @@ fn gateway(
     verifier: Verifier,
     health: &Arc<Health>,
     tasks: &Tasks,
+    altered: Altered,
 ) -> Result<Gateway, StartError> {
     let relationships = Watched::new(parts.relationships.clone(), "relationships", health.clone());
-    let access = Arc::new(Access::new(Arc::new(relationships), ACCESS_DEADLINE));
-    let engine = start_engine(parts, config, access.clone(), health.clone(), tasks);
+    let access = Arc::new((altered.access)(Access::new(Arc::new(relationships), ACCESS_DEADLINE)));
+    let audit = Arc::new(Watched::new((altered.audit)(parts.audit()), "audit", health.clone()));
+    let engine = start_engine(parts, config, access.clone(), audit, tasks);
     let services = Services {
         eligibility: parts.eligibility(),
         reader: parts.eligibility().reader(),
@@ -179,11 +192,17 @@ fn gateway(
     Ok(Gateway { verifier, graph, engine, named })
 }
 
-fn start_engine(parts: &Parts, config: &Config, access: Arc<Access>, health: Arc<Health>, tasks: &Tasks) -> Engine {
+fn start_engine(
+    parts: &Parts,
+    config: &Config,
+    access: Arc<Access>,
+    audit: Arc<dyn AuditTrail>,
+    tasks: &Tasks,
+) -> Engine {
     let engine_parts = EngineParts {
         log: parts.log.clone(),
         access,
-        audit: Arc::new(Watched::new(parts.audit(), "audit", health)),
+        audit,
         keys: Arc::new(KeyringKeys(parts.keyring())),
         audit_deadline: AUDIT_DEADLINE,
     };

@@ -28,7 +28,7 @@ cargo xtask test rust|real|js
 cargo xtask ci               Format check, clippy with warnings denied, cargo-deny, then `test`: what CI runs;
                              `--embedded` as above
 cargo xtask services         Start PostgreSQL, Kafka and two SpiceDBs, print what tests need to know, wait for Ctrl-C
-cargo xtask bench NAME       A benchmark, built for release: `main-path`; with `--real`, on the real parts
+cargo xtask bench NAME       A benchmark, built for release: `main-path` or `delivery`; with `--real`, on the real parts
 cargo xtask deny             cargo-deny alone: advisories, licences, bans, sources
 cargo xtask schema           Rewrite schema.graphql from the code
 

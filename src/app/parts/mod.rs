@@ -151,6 +151,10 @@ impl Parts {
         self.storage.checkpoints.clone()
     }
 
+    pub(super) fn store(&self) -> Arc<dyn EventStore> {
+        self.storage.store.clone()
+    }
+
     pub(super) fn audit(&self) -> Arc<dyn AuditTrail> {
         self.storage.audit.clone()
     }
