@@ -29,6 +29,7 @@ pub(super) struct Operations {
     outbox: Arc<Outbox>,
     tasks: TaskTracker,
     permits: Semaphore,
+    starts: Arc<Semaphore>,
     running: Mutex<HashMap<u64, Running>>,
 }
 
@@ -65,6 +66,7 @@ impl Operations {
             outbox,
             tasks: context.tasks.clone(),
             permits: Semaphore::new(concurrency),
+            starts: Arc::clone(&context.starts),
             running: Mutex::default(),
         }
     }
@@ -176,6 +178,7 @@ impl Job {
 
     async fn subscribe(self) {
         let Self { operations, viewer, durable, operation, parsed, stream } = self;
+        let Ok(_turn) = operations.starts.acquire().await else { return };
         let behind = match &durable {
             Some(durable) => durable.begins_behind().await,
             None => Ok(None),
