@@ -22,7 +22,7 @@ use crate::{
     clock,
     command::{Command, Events},
     conn::What,
-    contender::{Contender, SLUICE, Shape},
+    contender::{Contender, NODE, SLUICE, Shape},
     finding::Finding,
     gateway::TENANT,
     installation::{Home, on_real_parts, required},
@@ -35,8 +35,12 @@ use crate::{
 const MEMBERS: u32 = 100;
 const PARTITIONS: i32 = 4;
 
-/// How many events are produced at once to see how many a second get through.
-const FLOOD: u64 = 2000;
+/// The first rate that is tried, how it grows, and what of it is too much: events that are this late, milliseconds.
+const FIRST_RATE: f64 = 100.0;
+const GROWTH: f64 = 1.5;
+const TOO_LATE: f64 = 200.0;
+/// No faster than this, however much would get through.
+const LAST_RATE: f64 = 6000.0;
 
 /// How many are appended each second meanwhile.
 const APPENDED: f64 = 50.0;
@@ -64,29 +68,42 @@ fn on(plan: &Plan, parts: &str, real: bool) -> Result<Vec<Finding>, String> {
     runtime.block_on(make_topics(&[&topic, &bare]))?;
     let (mut contender, _home) = start(&runtime, &topic, real)?;
     let mut feeder = Feeder::new(&topic)?;
-    feeder = flood(&mut contender, feeder)?.0;
-    let (back, throughput) = flood(&mut contender, feeder)?;
+    // The first ones wait for a group of consumers to form.
+    feeder = measure(&mut contender, feeder, FIRST_RATE, 1.0)?.2;
+    let (back, saturation) = saturate(&mut contender, feeder)?;
     feeder = back;
-    let rate = (throughput / 2.0).floor().max(10.0);
-    eprintln!("  {throughput:.0} events/s get through, so {rate:.0} are produced");
-    let mut figures: [Vec<f64>; 7] = Default::default();
+    let rate = (saturation / 2.0).floor();
+    eprintln!("  {saturation:.0} events/s get through, so {rate:.0} are produced");
+    let mut figures: [Vec<f64>; 9] = Default::default();
     let mut pair = Pair::start(&bare)?;
+    let mut node = if plan.takes("node") { Some(Node::start(&unique_topic(&runtime, "node")?)?) } else { None };
     for _ in 0..plan.rounds {
         let alone = pair.measure(rate, plan.seconds())?;
         let (through, appended, back) = measure(&mut contender, feeder, rate, plan.seconds())?;
         feeder = back;
         let p99 = (through.at(0.99), alone.at(0.99));
-        let all = [alone.at(0.5), p99.1, through.at(0.5), p99.0, p99.0 - p99.1, appended.at(0.5), appended.at(0.99)];
+        let node = node.as_mut().map(|node| node.measure(rate, plan.seconds())).transpose()?.unwrap_or_default();
+        let all = [
+            alone.at(0.5),
+            p99.1,
+            through.at(0.5),
+            p99.0,
+            p99.0 - p99.1,
+            appended.at(0.5),
+            appended.at(0.99),
+            node.at(0.5),
+            node.at(0.99),
+        ];
         eprintln!(
-            "  bare {:.2} / {:.2}, through {:.2} / {:.2}, appended {:.2} / {:.2} ms (p50 / p99); {} through, {} repeated",
-            all[0], all[1], all[2], all[3], all[5], all[6], through.delivered, through.repeated
+            "  bare {:.2} / {:.2}, through {:.2} / {:.2}, appended {:.2} / {:.2}, node {:.2} / {:.2} ms (p50 / p99); {} through, {} repeated",
+            all[0], all[1], all[2], all[3], all[5], all[6], all[7], all[8], through.delivered, through.repeated
         );
         figures.iter_mut().zip(all).for_each(|(figures, one)| figures.push(one));
     }
     Ok(findings(parts, rate, figures))
 }
 
-fn findings(parts: &str, rate: f64, figures: [Vec<f64>; 7]) -> Vec<Finding> {
+fn findings(parts: &str, rate: f64, figures: [Vec<f64>; 9]) -> Vec<Finding> {
     let whats = [
         format!("through Kafka ({parts}), {rate:.0} events/s: a bare producer and consumer, p50"),
         "… p99".into(),
@@ -95,8 +112,10 @@ fn findings(parts: &str, rate: f64, figures: [Vec<f64>; 7]) -> Vec<Finding> {
         "… p99 beyond that of the bare pair".into(),
         "… appended → client meanwhile, p50".into(),
         "… p99".into(),
+        "… instead, node with kafkajs: produced → client, p50".into(),
+        "… p99".into(),
     ];
-    let goals = [None, None, None, None, Some(MORE), None, None];
+    let goals = [None, None, None, None, Some(MORE), None, None, None, None];
     let all = whats.into_iter().zip(goals).zip(figures);
     all.map(|((what, at_most), figures)| Finding { what, at_most, figures, unit: " ms" }).collect()
 }
@@ -146,6 +165,11 @@ channel = "/members/{{data.memberId}}/coverage/{{data.coverageId}}"
     Ok(file.display().to_string())
 }
 
+fn unique_topic(runtime: &tokio::runtime::Runtime, name: &str) -> Result<String, String> {
+    let name = unique(name);
+    runtime.block_on(make_topics(&[&name])).map(|()| name)
+}
+
 fn unique(name: &str) -> String {
     format!("bench-{:x}-{name}", fastrand::u64(..))
 }
@@ -181,12 +205,12 @@ impl Feeder {
         Ok(Self { topic: topic.into(), producer, last: HashMap::new(), sent: 0 })
     }
 
-    /// An open loop; without a rate all at once.
-    fn produce(mut self, rate: Option<f64>, count: u64) -> JoinHandle<Result<Self, String>> {
+    /// An open loop.
+    fn produce(mut self, rate: f64, count: u64) -> JoinHandle<Result<Self, String>> {
         std::thread::spawn(move || {
             let begin = clock::now();
             for number in 0..count {
-                let due = begin + rate.map_or(0, |rate| (number as f64 * 1e9 / rate) as u64);
+                let due = begin + (number as f64 * 1e9 / rate) as u64;
                 clock::sleep_until(due);
                 self.send(due)?;
             }
@@ -205,9 +229,11 @@ impl Feeder {
         let data = format!(
             r#"{{"coverageId":"{id}","memberId":"{member}","status":"COVERAGE_STATUS_TERMINATED","planName":"{plan}","terminationDate":"{termination}"}}"#
         );
+        // What is due at once has the same number in each channel.
+        let unique = format!("{member}/{id}");
         let attributes = [
             ("ce_specversion", "1.0"),
-            ("ce_id", id.as_str()),
+            ("ce_id", unique.as_str()),
             ("ce_source", "//enrollment.example"),
             ("ce_type", "bench.coverage.changed"),
             ("content-type", "application/json"),
@@ -220,13 +246,19 @@ impl Feeder {
     }
 }
 
-/// How many events a second get through.
-fn flood(contender: &mut Contender, feeder: Feeder) -> Result<(Feeder, f64), String> {
-    contender.crowd.reset();
-    let (begun, producing) = (Instant::now(), feeder.produce(None, FLOOD));
-    until_all(contender, FLOOD, 0)?;
-    let throughput = FLOOD as f64 / begun.elapsed().as_secs_f64();
-    Ok((joined(producing)?, throughput))
+/// The most events a second that do not pile up.
+fn saturate(contender: &mut Contender, mut feeder: Feeder) -> Result<(Feeder, f64), String> {
+    let (mut rate, mut kept_up) = (FIRST_RATE, FIRST_RATE);
+    while rate < LAST_RATE {
+        let (through, _, back) = measure(contender, feeder, rate, 2.0)?;
+        feeder = back;
+        if through.at(0.99) > TOO_LATE {
+            break;
+        }
+        kept_up = rate;
+        rate *= GROWTH;
+    }
+    Ok((feeder, kept_up))
 }
 
 /// Both loads at once; what came of the produced, and of the appended.
@@ -240,7 +272,7 @@ fn measure(
     contender.crowd.reset();
     let events = Events { events: appended, channels: MEMBERS, first: MEMBERS };
     contender.server.tell(&Command::Paced { rate: APPENDED, events })?;
-    let producing = feeder.produce(Some(rate), produced);
+    let producing = feeder.produce(rate, produced);
     until_all(contender, produced, appended)?;
     contender.server.answer(STALL)?;
     let crowd = &mut contender.crowd;
@@ -265,6 +297,38 @@ fn until_all(contender: &mut Contender, produced: u64, appended: u64) -> Result<
         }
     }
     Ok(())
+}
+
+/// Kafka to sockets as a team without Rust would write it. Nothing is stored, decided or recorded.
+struct Node {
+    contender: Contender,
+    feeder: Option<Feeder>,
+}
+
+impl Node {
+    fn start(topic: &str) -> Result<Self, String> {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| error.to_string())?;
+        let environment = [("KAFKA_BROKERS", required("SLUICE_TEST_KAFKA")), ("KAFKA_TOPIC", topic.to_owned())];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let mut contender = Contender::start_in(directory, NODE, Shape::OwnChannels(MEMBERS), &environment)?;
+        let mut seats = (0..MEMBERS).map(|number| contender.place(number)).collect::<Result<Vec<_>, _>>()?;
+        seats.iter_mut().for_each(|seat| seat.what = What::Coverage);
+        contender.crowd.seat(seats)?;
+        let mut node = Self { contender, feeder: Some(Feeder::new(topic)?) };
+        // Its group of consumers forms, and its code is compiled.
+        node.measure(FIRST_RATE, 2.0)?;
+        Ok(node)
+    }
+
+    fn measure(&mut self, rate: f64, seconds: f64) -> Result<Tally, String> {
+        let count = (rate * seconds) as u64;
+        let feeder = self.feeder.take().ok_or("the producer is gone")?;
+        self.contender.crowd.reset();
+        let producing = feeder.produce(rate, count);
+        until_all(&mut self.contender, count, 0)?;
+        self.feeder = Some(joined(producing)?);
+        Ok(std::mem::take(&mut self.contender.crowd.tally))
+    }
 }
 
 /// A producer and a consumer with nothing between them but the broker.
@@ -308,7 +372,7 @@ impl Pair {
     fn measure(&mut self, rate: f64, seconds: f64) -> Result<Tally, String> {
         let count = (rate * seconds) as u64;
         let feeder = self.feeder.take().ok_or("the producer is gone")?;
-        let producing = feeder.produce(Some(rate), count);
+        let producing = feeder.produce(rate, count);
         let mut tally = Tally::default();
         for _ in 0..count {
             let (due, now) = self.arrivals.recv_timeout(STALL).map_err(|_| "the bare consumer hears nothing")?;

@@ -118,12 +118,15 @@ fn measure(plan: &Plan) -> Result<(), String> {
         }
     }
     let mut findings = report::findings(&groups);
-    let alone: [(&str, fn(&Plan) -> Result<Vec<finding::Finding>, String>); 3] =
-        [("growth", grown::run), ("resume", storm::run), ("kafka", kafka::run)];
-    for (name, run) in alone {
-        if plan.wants(name) && plan.takes("sluice") {
-            findings.extend(run(plan)?);
-        }
+    let wants = |scenario: &str| plan.wants(scenario) && plan.takes("sluice");
+    if wants("growth") {
+        findings.extend(grown::run(plan)?);
+    }
+    if wants("resume") {
+        findings.extend(storm::run(plan)?);
+    }
+    if wants("kafka") {
+        findings.extend(kafka::run(plan)?);
     }
     let text = document::text(plan, &findings, &groups, begun.elapsed().as_secs_f64());
     println!("{text}");
