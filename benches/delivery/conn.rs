@@ -18,6 +18,15 @@ pub(crate) struct Seat {
     pub(crate) class: u32,
     /// Empty where the server knows nobody.
     pub(crate) token: Arc<str>,
+    pub(crate) what: What,
+}
+
+/// What she is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Check,
+    /// What other services say of her coverage.
+    Coverage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +168,11 @@ impl Conn {
         if resumes {
             variables["after"] = json!(self.cursor);
         }
-        let payload = json!({ "query": sample::query(self.seat.class, resumes), "variables": variables });
+        let query = match self.seat.what {
+            What::Check => sample::query(self.seat.class, resumes),
+            What::Coverage => sample::COVERAGE_QUERY.to_owned(),
+        };
+        let payload = json!({ "query": query, "variables": variables });
         self.say(&json!({ "id": "1", "type": "subscribe", "payload": payload }))
     }
 
@@ -243,19 +256,13 @@ impl Shape {
     /// Of the first message, which is looked at in full.
     fn of(message: &[u8], seat: &Seat) -> Option<Self> {
         let value: Value = serde_json::from_slice(message).ok().filter(|value: &Value| value["type"] == "next")?;
-        let after = &value["payload"]["data"]["events"]["payload"]["after"];
-        let [amount, remaining] = sample::DEDUCTIBLE;
-        let expected = json!({
-            "id": after["id"],
-            "memberId": sample::member(seat.channel),
-            format!("s{}", seat.class): "ANSWERED",
-            "payerId": sample::PAYER,
-            "completedAt": sample::COMPLETED,
-            "coverage": {
-                "active": true, "planName": sample::PLAN, "deductibles": [{ "amount": amount, "remaining": remaining }],
-            },
-        });
-        if *after != expected {
+        let payload = &value["payload"]["data"]["events"]["payload"];
+        let told = match seat.what {
+            What::Check => &payload["after"],
+            What::Coverage => payload,
+        };
+        let expected = expected(seat, told);
+        if *told != expected {
             return None;
         }
         let id_at = message.windows(4).position(|window| window == b"\"ec-")? + 1;
@@ -263,5 +270,29 @@ impl Shape {
         const EXTENSIONS: &[u8] = b"\"extensions\"";
         let end = behind.windows(EXTENSIONS.len()).position(|window| window == EXTENSIONS);
         Some(Self { id_at, behind: behind[..end.unwrap_or(behind.len())].into() })
+    }
+}
+
+/// What the first message has to tell, whatever its id is.
+fn expected(seat: &Seat, told: &Value) -> Value {
+    let (member, [amount, remaining]) = (sample::member(seat.channel), sample::DEDUCTIBLE);
+    match seat.what {
+        What::Check => json!({
+            "id": told["id"],
+            "memberId": member,
+            format!("s{}", seat.class): "ANSWERED",
+            "payerId": sample::PAYER,
+            "completedAt": sample::COMPLETED,
+            "coverage": {
+                "active": true, "planName": sample::PLAN, "deductibles": [{ "amount": amount, "remaining": remaining }],
+            },
+        }),
+        What::Coverage => json!({
+            "coverageId": told["coverageId"],
+            "memberId": member,
+            "status": "TERMINATED",
+            "planName": sample::PLAN,
+            "terminationDate": sample::TERMINATION,
+        }),
     }
 }

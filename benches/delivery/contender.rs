@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     command::{Answer, Command, Events},
-    conn::Seat,
+    conn::{Seat, What},
     crowd::Crowd,
     gateway::{TENANT, own_user, staff_user},
     server::Server,
@@ -141,9 +141,21 @@ impl Contender {
     pub(crate) fn start_empty(kind: Kind, shape: Shape) -> Result<Self, String> {
         // Beside the build, on a disk: /tmp may be memory, where a commit costs nothing.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| error.to_string())?;
+        Self::start_in(directory, kind, shape, &[])
+    }
+
+    /// In a directory, with more in its environment.
+    pub(crate) fn start_in(
+        directory: TempDir,
+        kind: Kind,
+        shape: Shape,
+        environment: &[(String, String)],
+    ) -> Result<Self, String> {
         let data = directory.path().join("data");
         let log = directory.path().join("log.txt");
-        let started = Server::start(process(kind, &data)?, &log).and_then(|mut server| {
+        let mut process = process(kind, &data)?;
+        process.envs(environment.iter().map(|(name, value)| (name, value)));
+        let started = Server::start(process, &log).and_then(|mut server| {
             let staff = if shape.channels() == 1 { shape.sockets() } else { 0 };
             server.tell(&Command::Prepare { members: shape.channels(), staff })?;
             server.answer(LIMIT)?;
@@ -165,7 +177,7 @@ impl Contender {
         self.crowd.seat(seats).map_err(|why| format!("{}: {why}", self.kind.name))
     }
 
-    fn place(&self, number: u32) -> Result<Seat, String> {
+    pub(crate) fn place(&self, number: u32) -> Result<Seat, String> {
         let class = match self.kind.classes {
             0 => number,
             classes => number % classes,
@@ -183,7 +195,7 @@ impl Contender {
             }
             None => "".into(),
         };
-        Ok(Seat { channel, class, token })
+        Ok(Seat { channel, class, token, what: What::Check })
     }
 
     /// Sends events until each client of these channels has heard of one: a subscription is live a moment after it was

@@ -1,12 +1,17 @@
 //! Sluice itself, as people run it: all parts of an embedded installation, its own listener, access and audit on. Only the
 //! events do not come in through a request: they are sealed and appended to the store, as a check's answer is.
 
-use std::{collections::HashMap, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use sluice::{
     app::{Altered, App, Ports},
-    config::{Config, Telemetry},
+    config::{Config, Sources, Telemetry},
     telemetry,
 };
 use sluice_domain::{
@@ -66,10 +71,12 @@ impl Gateway {
     pub(crate) fn start(directory: &Path, off: Off) -> Result<(SocketAddr, Self), String> {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let text = |error: &dyn std::fmt::Display| error.to_string();
+        let file = std::env::var_os("SLUICE_BENCH_CONFIG").map(PathBuf::from);
+        let config = Config::load(&Sources { file, ..Sources::of_process() }).map_err(|error| text(&error))?;
         let config = Config {
             data_dir: directory.into(),
             telemetry: Telemetry { log_filter: "warn".into(), ..Telemetry::default() },
-            ..Config::default()
+            ..config
         };
         let metrics = telemetry::start(&config.telemetry).map_err(|error| text(&error))?;
         let log = (!off.memory).then(|| Arc::new(MemoryLog::new(Epoch(1), PARTITIONS)));

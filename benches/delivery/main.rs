@@ -2,19 +2,25 @@
 //! measured and how: docs/benchmarks.md.
 //!
 //! `cargo xtask bench delivery` (under ten minutes), with `--quick` to see that it works, with `--scenario NAME,…` and
-//! `--server NAME,…` for a part of it.
+//! `--server NAME,…` for a part of it, with `--write` to put the figures into docs/benchmarks.md, and with `--real` also
+//! through Kafka.
 
 mod clock;
 mod command;
 mod conn;
 mod contender;
 mod crowd;
+mod document;
 mod finding;
 mod frame;
 mod gateway;
 #[path = "../peers/greet.rs"]
 mod greet;
 mod grown;
+#[allow(dead_code, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
+#[path = "../../tests/installation/mod.rs"]
+mod installation;
+mod kafka;
 #[path = "../peers/naive.rs"]
 mod naive;
 mod node;
@@ -101,26 +107,29 @@ fn measure(plan: &Plan) -> Result<(), String> {
         node::install()?;
     }
     let mut groups = Vec::new();
-    if plan.wants("fan-out-1k") {
-        groups.extend(scenarios::fan_out(plan, "fan-out-1k", 1000)?);
+    for (name, sockets) in [("fan-out-1k", 1000), ("fan-out-5k", 5000)] {
+        // With as few sockets as the first one it would say nothing new.
+        if plan.wants(name) && !(plan.quick && sockets > 1000) {
+            groups.extend(scenarios::fan_out(plan, name, sockets)?);
+        }
     }
-    if plan.wants("fan-out-5k") {
-        groups.extend(scenarios::fan_out(plan, "fan-out-5k", 5000)?);
-    }
-    if plan.wants("own-channel-5k") {
-        groups.extend(scenarios::own_channel(plan, "own-channel-5k", 5000)?);
-    }
-    if plan.wants("own-channel-20k") {
-        groups.extend(scenarios::own_channel(plan, "own-channel-20k", 20_000)?);
+    for (name, sockets) in [("own-channel-5k", 5000), ("own-channel-20k", 20_000)] {
+        if plan.wants(name) {
+            groups.extend(scenarios::own_channel(plan, name, sockets)?);
+        }
     }
     let mut findings = report::findings(&groups);
-    if plan.wants("growth") {
+    let wants = |scenario: &str| plan.wants(scenario) && plan.takes("sluice");
+    if wants("growth") {
         findings.extend(grown::run(plan)?);
     }
-    if plan.wants("resume") {
+    if wants("resume") {
         findings.extend(storm::run(plan)?);
     }
-    println!("{}\n{}", report::goals(&findings), report::tables(&groups));
-    println!("It took {:.0} s.", begun.elapsed().as_secs_f64());
-    Ok(())
+    if wants("kafka") {
+        findings.extend(kafka::run(plan)?);
+    }
+    let text = document::text(plan, &findings, &groups, begun.elapsed().as_secs_f64());
+    println!("{text}");
+    if plan.writes { document::write(&text) } else { Ok(()) }
 }

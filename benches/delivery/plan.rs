@@ -9,6 +9,8 @@ const QUICK: u32 = 1000;
 pub(crate) struct Plan {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
+    /// Whether the figures go into docs/benchmarks.md.
+    pub(crate) writes: bool,
     scenarios: Vec<String>,
     servers: Vec<String>,
     /// How many sockets a process may have.
@@ -26,6 +28,7 @@ impl Plan {
         let rounds = values("--rounds").first().and_then(|rounds| rounds.parse().ok());
         Self {
             quick,
+            writes: args.iter().any(|arg| arg == "--write"),
             rounds: rounds.unwrap_or(if quick { 1 } else { 3 }),
             scenarios: values("--scenario"),
             servers: values("--server"),

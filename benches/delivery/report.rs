@@ -95,7 +95,14 @@ pub(crate) fn findings(groups: &[Group]) -> Vec<Finding> {
         let figures = costs(of).into_iter().zip(costs(to)).map(|(of, to)| of / to).collect();
         Some(Finding { what: (*what).into(), at_most: Some(*at_most), figures, unit: "" })
     };
-    GOALS.iter().filter_map(against).collect()
+    GOALS.iter().filter_map(against).chain(resident(groups)).collect()
+}
+
+/// What an idle subscribed connection holds.
+fn resident(groups: &[Group]) -> Option<Finding> {
+    let row = find(groups, "own-channel-20k/burst", "sluice")?;
+    let what = format!("resident memory per idle subscribed connection, {} viewers, tokens and members", row.sockets);
+    Some(Finding { what, at_most: Some(8.0), figures: vec![row.per_socket_kib()], unit: " KiB" })
 }
 
 pub(crate) fn goals(findings: &[Finding]) -> String {

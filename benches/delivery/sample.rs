@@ -63,6 +63,11 @@ pub(crate) fn query(class: u32, resumes: bool) -> String {
     )
 }
 
+/// What comes in through Kafka: another service's event (X12 834), of the same kind of size.
+pub(crate) const COVERAGE_QUERY: &str = "subscription Watch($channel: Channel!) { events(channel: $channel) { payload { \
+     ... on CoverageChanged { coverageId memberId status planName terminationDate } } } }";
+pub(crate) const TERMINATION: &str = "2026-12-31";
+
 /// The message that the bare servers send: what Sluice sends to the first class.
 pub(crate) fn message(event: &Event) -> String {
     let (id, member, [amount, remaining]) = (check_id(event), member(event.channel), DEDUCTIBLE);

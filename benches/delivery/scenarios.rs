@@ -79,15 +79,19 @@ pub(crate) fn own_channel(plan: &Plan, name: &'static str, sockets: u32) -> Resu
         // Naive would take two minutes.
         _ => &[RAW, SLUICE, NODE],
     };
+    let many = sockets > 5000;
     let sockets = plan.sockets(sockets);
-    let loads: [Load<'_>; 2] = [
+    let mut loads: Vec<Load<'_>> = vec![
         ("paced", "400 events/s, spread evenly".into(), Box::new(move |_| plan.paced(400.0, sockets))),
         (
             "burst",
             "an event to each at once".into(),
-            Box::new(move |kind| bursts(sockets.into(), sockets, if kind == NAIVE { 1 } else { 3 })),
+            Box::new(move |kind| bursts(sockets.into(), sockets, if kind == NAIVE || many { 1 } else { 3 })),
         ),
     ];
+    if many {
+        loads.retain(|(load, ..)| *load == "burst");
+    }
     let title = format!("Own channels: {sockets} sockets, each on its own");
     compare(plan, name, &title, Shape::OwnChannels(sockets), kinds, &loads)
 }

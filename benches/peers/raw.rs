@@ -11,11 +11,12 @@ use std::{
 
 use tokio::net::TcpListener;
 
-use crate::{frame, greet, role::Peer, sample, sample::Event};
+use crate::{clock, frame, greet, role::Peer, sample, sample::Event};
 
 /// How long clients may leave bytes unread.
 const PATIENCE: Duration = Duration::from_secs(20);
-const LOOK_AGAIN: Duration = Duration::from_micros(200);
+/// Nanoseconds.
+const LOOK_AGAIN: u64 = 200_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writes {
@@ -131,13 +132,9 @@ fn drain(sockets: &mut [Vec<Socket>], channels: &[u32]) -> Result<(), String> {
     let begun = Instant::now();
     loop {
         let (mut left, mut moved) = (false, false);
-        for socket in channels
-            .iter()
-            .filter_map(|channel| sockets.get(*channel as usize).map(|_| channel))
-            .copied()
-            .collect::<Vec<_>>()
-        {
-            for socket in sockets[socket as usize].iter_mut().filter(|socket| !socket.waiting.is_empty()) {
+        for channel in channels {
+            let sockets = sockets.get_mut(*channel as usize).into_iter().flatten();
+            for socket in sockets.filter(|socket| !socket.waiting.is_empty()) {
                 let waiting = std::mem::take(&mut socket.waiting);
                 let taken = socket.take(&waiting);
                 socket.waiting = waiting[taken..].to_vec();
@@ -152,7 +149,7 @@ fn drain(sockets: &mut [Vec<Socket>], channels: &[u32]) -> Result<(), String> {
             return Err("clients do not read".into());
         }
         if !moved {
-            crate::clock::sleep_until(crate::clock::now() + u64::try_from(LOOK_AGAIN.as_nanos()).unwrap_or_default());
+            clock::sleep_until(clock::now() + LOOK_AGAIN);
         }
     }
 }

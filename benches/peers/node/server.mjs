@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 
 import { buildSchema } from 'graphql';
+import { Kafka, logLevel } from 'kafkajs';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
 
@@ -17,7 +18,10 @@ const schema = buildSchema(`
     id: ID! memberId: ID! state: String! payerId: ID completedAt: String coverage: Coverage
   }
   type EligibilityCheckChanged { after: EligibilityCheck }
-  union EventPayload = EligibilityCheckChanged
+  type CoverageChanged {
+    coverageId: ID! memberId: ID! status: String planName: String terminationDate: String
+  }
+  union EventPayload = EligibilityCheckChanged | CoverageChanged
   type Event { payload: EventPayload! }
   type Query { nothing: Boolean }
   type Subscription { events(channel: Channel!): Event! }
@@ -58,6 +62,23 @@ const roots = { subscription: { events: ({ channel }) => listen(channel) } };
 const http = createServer();
 useServer({ schema, roots }, new WebSocketServer({ server: http, path: '/graphql', perMessageDeflate: false }));
 http.on('connection', (socket) => socket.setNoDelay(true));
+
+// Another service's events, in the mapping that Sluice is configured with.
+async function consume(brokers, topic) {
+  const kafka = new Kafka({ clientId: 'node', brokers: brokers.split(','), logLevel: logLevel.ERROR });
+  const consumer = kafka.consumer({ groupId: `${topic}-node`, maxWaitTimeInMs: 100 });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      const data = JSON.parse(message.value.toString());
+      const status = data.status.replace('COVERAGE_STATUS_', '');
+      events.emit(`/members/${data.memberId}/**`, { payload: { __typename: 'CoverageChanged', ...data, status } });
+    },
+  });
+}
+if (process.env.KAFKA_TOPIC) await consume(process.env.KAFKA_BROKERS, process.env.KAFKA_TOPIC);
+
 http.listen(0, '127.0.0.1', 1024, () => say({ address: `127.0.0.1:${http.address().port}` }));
 
 const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
