@@ -9,12 +9,12 @@ use tungstenite::protocol::frame::{
 const CONTROL_PAYLOAD: usize = 125;
 
 /// The head of a text message; its `length` bytes follow.
-pub(in super::super) fn begin_text(length: usize, out: &mut Vec<u8>) {
+pub(crate) fn begin_text(length: usize, out: &mut Vec<u8>) {
     begin(OpCode::Data(Data::Text), length, out);
 }
 
 /// A whole control frame; a payload that is too long is cut.
-pub(in super::super) fn control(kind: Control, payload: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn control(kind: Control, payload: &[u8], out: &mut Vec<u8>) {
     let payload = &payload[..payload.len().min(CONTROL_PAYLOAD)];
     begin(OpCode::Control(kind), payload.len(), out);
     out.extend_from_slice(payload);
@@ -26,7 +26,7 @@ fn begin(opcode: OpCode, length: usize, out: &mut Vec<u8>) {
 }
 
 /// The payload of a close frame. A reason that does not fit is cut between characters.
-pub(in super::super) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
     let fits = reason.floor_char_boundary(CONTROL_PAYLOAD - payload.len());
     payload.extend_from_slice(&reason.as_bytes()[..fits]);
@@ -34,7 +34,7 @@ pub(in super::super) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 }
 
 /// What a client's close frame is answered with: its own code, if that is one that may be sent.
-pub(in super::super) fn closing_code(payload: &[u8]) -> Option<u16> {
+pub(crate) fn closing_code(payload: &[u8]) -> Option<u16> {
     let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code))?;
     Some(if CloseCode::from(code).is_allowed() { code } else { CloseCode::Protocol.into() })
 }
