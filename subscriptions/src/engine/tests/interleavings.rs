@@ -118,7 +118,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => client().prop_map(Step::Begin),
         3 => (client(), any::<bool>()).prop_map(|(client, told)| Step::Cut { client, told }),
         2 => client().prop_map(Step::Finish),
-        3 => client().prop_map(Step::Ping),
+        6 => client().prop_map(Step::Ping),
         2 => (client(), client(), any::<usize>()).prop_map(|(client, from, which)| Step::Adopt { client, from, which }),
         3 => (tenant(), any::<bool>()).prop_map(|(tenant, joins)| Step::Nurse { tenant, joins }),
         3 => (tenant(), proptest::option::of(-5_i64..20))
@@ -179,7 +179,7 @@ async fn run(setting: Setting, steps: Vec<Step>) -> Result<(), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn everybody_gets_what_she_may_see_once_in_order_and_on_record(
