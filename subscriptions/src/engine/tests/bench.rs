@@ -56,7 +56,7 @@ pub(super) struct Bench {
     pub(super) relationships: Switchable,
     pub(super) engine: Engine,
     pub(super) parts: Parts,
-    key: DataKey,
+    pub(super) key: DataKey,
 }
 
 impl Bench {
@@ -168,7 +168,8 @@ pub(super) fn subscribe(viewer: Viewer, pattern: &str, start: Start, subscriber:
     }
 }
 
-fn relations(tenant: &str) -> Vec<Update> {
+/// What [`Bench::new`] says of a tenant's people.
+pub(super) fn relations(tenant: &str) -> Vec<Update> {
     let tenant: TenantId = tenant.parse().expect("a tenant");
     let object = |kind: &str, id: &str| ObjectRef::new(kind, &tenant, id);
     let relate = |resource: ObjectRef, relation: &str, subject: ObjectRef| {
