@@ -2,7 +2,7 @@
 //! counts what happens within [`measured`]; `cargo xtask bench instructions` does that, and holds it against what is on record.
 //! A count is the same on a busy machine.
 
-#[allow(dead_code, reason = "the control frames are not measured")]
+#[allow(dead_code, unused_imports, reason = "only the head of a text is measured")]
 #[path = "../../src/transports/websocket/frame.rs"]
 mod frame;
 
@@ -96,7 +96,10 @@ struct House {
 impl House {
     async fn of(shape: &Shape) -> Self {
         let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.expect("the schema is sound");
-        embedded.write((0..shape.subscribers).map(|n| relation(n, n % shape.members)).collect()).await.expect("it fits");
+        embedded
+            .write((0..shape.subscribers).map(|n| relation(n, n % shape.members)).collect())
+            .await
+            .expect("it fits");
         let access = Arc::new(Access::new(Arc::new(embedded), Duration::from_secs(2)));
         let log = Arc::new(MemoryLog::new(Epoch(1), PARTITIONS));
         let key = DataKey::new(&[7; KEY_BYTES]);

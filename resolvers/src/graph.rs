@@ -42,6 +42,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Graph {
     schema: GraphqlSchema,
+    /// The same, for documents that were validated: an extension costs every field that is resolved a boxed call.
+    rendering: GraphqlSchema,
     services: Services,
     limits: Limits,
 }
@@ -62,14 +64,13 @@ impl Graph {
     /// # Errors
     /// A GraphQL field has no annotated source: nobody could say who may see it.
     pub fn new(services: Services, limits: Limits) -> Result<Self, String> {
-        let schema = builder()
-            .data(services.clone())
-            .limit_depth(limits.max_depth)
-            .limit_complexity(limits.max_complexity)
-            .extension(Codes)
-            .finish();
+        let plain = || {
+            let schema = builder().data(services.clone());
+            schema.limit_depth(limits.max_depth).limit_complexity(limits.max_complexity)
+        };
+        let (schema, rendering) = (plain().extension(Codes).finish(), plain().finish());
         annotated::check(&schema.sdl())?;
-        Ok(Self { schema, services, limits })
+        Ok(Self { schema, rendering, services, limits })
     }
 
     /// Parses a request, and holds it against the limits that need no schema.
@@ -124,7 +125,7 @@ impl Graph {
                 return Err(one(audited.err().unwrap_or(error)));
             }
         };
-        let projection = Arc::new(projection);
+        let projection = Arc::new(projection.rendered_by(self.rendering.clone()));
         let subscribe = Subscribe { viewer, pattern, projection, start, subscriber, transport, root };
         self.services.engine.subscribe(subscribe).await.map_err(one)
     }
