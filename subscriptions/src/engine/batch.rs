@@ -16,7 +16,7 @@ use sluice_schema::{
 use super::{Parts, subscription::Live};
 use crate::{
     access::{Decided, Question},
-    audit::{Action, AuditRecord, Recipient, Seen as SeenBy},
+    audit::{Action, Audience, AuditRecord, Recipient, Seen as SeenBy},
     opened::OpenedEvent,
     render::{Renderer, Seen},
 };
@@ -173,9 +173,13 @@ fn record(entry: &Entry, class: &Class) -> AuditRecord {
             event_type: event.recorded.header.r#type.clone(),
             cursor: entry.cursor.clone(),
             seen: seen_by(&class.decided),
-            recipients: class.members.iter().map(|(live, decided)| recipient(class, live, decided)).collect(),
+            audience: Arc::new(audience(class)),
         },
     }
+}
+
+fn audience(class: &Class) -> Audience {
+    Audience::of(class.members.iter().map(|(live, decided)| recipient(class, live, decided)).collect())
 }
 
 /// The class tells its decision once, for all who share it.
