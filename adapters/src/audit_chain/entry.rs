@@ -1,18 +1,34 @@
 //! A record as it is stored.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use sluice_schema::ids::{MemberId, UserId};
-use sluice_subscriptions::audit::{Action, AuditRecord, AuditUnavailable};
+use sluice_schema::ids::{MemberId, TenantId, UserId};
+use sluice_subscriptions::audit::{Action, Audience, AuditRecord, AuditUnavailable, Digest, Recipient};
 
 /// Encoded by the caller, so that the one writer has less to do.
 pub(crate) struct Entry {
-    pub(crate) tenant: String,
-    /// JSON: what is hashed.
-    pub(crate) body: String,
+    pub(crate) tenant: TenantId,
+    /// JSON: what is hashed. Shared, so that it is not copied once more to be bound.
+    pub(crate) body: Arc<str>,
+    /// Whom the body itself tells of. No two alike.
+    pub(crate) users: Vec<UserId>,
     /// No two alike.
-    pub(crate) users: BTreeSet<UserId>,
-    pub(crate) patients: BTreeSet<MemberId>,
+    pub(crate) patients: Vec<MemberId>,
+    /// What the body names.
+    pub(crate) audience: Option<Named>,
+}
+
+/// An audience that is kept beside the records, and its name.
+pub(crate) struct Named {
+    pub(crate) digest: Digest,
+    pub(crate) audience: Arc<Audience>,
+}
+
+impl Named {
+    /// Everybody who is in it, once.
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        users(self.audience.recipients())
+    }
 }
 
 impl TryFrom<&AuditRecord> for Entry {
@@ -20,22 +36,40 @@ impl TryFrom<&AuditRecord> for Entry {
 
     fn try_from(record: &AuditRecord) -> Result<Self, AuditUnavailable> {
         let body = serde_json::to_string(record).map_err(|error| AuditUnavailable(error.to_string()))?;
-        let (users, patients) = concerned(&record.action);
-        Ok(Self { tenant: record.tenant.to_string(), body, users, patients })
+        let mut entry = Self {
+            tenant: record.tenant.clone(),
+            body: body.into(),
+            users: Vec::new(),
+            patients: Vec::new(),
+            audience: None,
+        };
+        match &record.action {
+            Action::Deliver { patient, audience, .. } => {
+                entry.patients.extend(patient.clone());
+                if audience.is_inline() {
+                    entry.users = users(audience.recipients());
+                } else {
+                    entry.audience = Some(Named { digest: audience.digest(), audience: audience.clone() });
+                }
+            }
+            Action::Respond { recipient, disclosed } => {
+                entry.users.push(recipient.user.clone());
+                entry.patients = distinct(disclosed.iter().filter_map(|disclosed| disclosed.patient.clone()).collect());
+            }
+            Action::Subscribe { recipient, .. } | Action::Deny { recipient, .. } => {
+                entry.users.push(recipient.user.clone());
+            }
+        }
+        Ok(entry)
     }
 }
 
-fn concerned(action: &Action) -> (BTreeSet<UserId>, BTreeSet<MemberId>) {
-    match action {
-        Action::Deliver { patient, recipients, .. } => {
-            (recipients.iter().map(|recipient| recipient.user.clone()).collect(), patient.iter().cloned().collect())
-        }
-        Action::Respond { recipient, disclosed } => (
-            BTreeSet::from([recipient.user.clone()]),
-            disclosed.iter().filter_map(|disclosed| disclosed.patient.clone()).collect(),
-        ),
-        Action::Subscribe { recipient, .. } | Action::Deny { recipient, .. } => {
-            (BTreeSet::from([recipient.user.clone()]), BTreeSet::new())
-        }
-    }
+fn users(recipients: &[Recipient]) -> Vec<UserId> {
+    distinct(recipients.iter().map(|recipient| recipient.user.clone()).collect())
+}
+
+fn distinct<I: Ord>(mut ids: Vec<I>) -> Vec<I> {
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }

@@ -99,9 +99,9 @@ impl Postgres {
         let query = sqlx::query_as::<_, (String, String, String, String, bool, String, i32, i32)>(
             "SELECT current_setting('server_version'), current_setting('server_version_num'), current_user::text,
                     current_setting('track_commit_timestamp'),
-                    coalesce(has_table_privilege(to_regclass('sluice.audit_records'), 'UPDATE')
-                          OR has_table_privilege(to_regclass('sluice.audit_records'), 'DELETE')
-                          OR has_table_privilege(to_regclass('sluice.audit_records'), 'TRUNCATE'), false),
+                    coalesce((SELECT bool_or(has_table_privilege(to_regclass('sluice.' || name), privilege))
+                              FROM unnest(ARRAY['audit_records', 'audit_audiences']) AS truth (name),
+                                   unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS rewriting (privilege)), false),
                     current_setting('max_connections'), (SELECT max(version) FROM sluice.schema_version),
                     (SELECT partitions FROM sluice.log)",
         );

@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0002_audit.sql"),
     include_str!("migrations/0003_keys.sql"),
     include_str!("migrations/0004_subscribers.sql"),
+    include_str!("migrations/0005_audiences.sql"),
 ];
 
 /// What the running gateway may do: no more than this, and nothing on the schema itself.
@@ -35,6 +36,9 @@ const GRANTS: &[(&str, &str)] = &[
     ("SELECT, INSERT", "audit_records"),
     ("SELECT, INSERT", "audit_recipients"),
     ("SELECT, INSERT", "audit_patients"),
+    ("SELECT, INSERT", "audit_audiences"),
+    ("SELECT, INSERT", "audit_audience_users"),
+    ("SELECT, INSERT", "audit_audience_records"),
     ("SELECT, INSERT", "master_key"),
     ("SELECT, INSERT", "tenant_secrets"),
     ("SELECT, INSERT, DELETE", "data_keys"),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sluice_schema::{access::Mask, viewer::PurposeOfUse};
 use tokio::{sync::Barrier, task::JoinSet};
 
-use super::{Action, AuditRecord, AuditTrail, Disclosed, Recipient, Seen, Verified};
+use super::{Action, Audience, AuditRecord, AuditTrail, Disclosed, Recipient, Seen, Verified};
 
 /// Makes a `#[tokio::test]` of every test of the contract.
 #[macro_export]
@@ -22,6 +22,9 @@ macro_rules! audit_contract {
             an_empty_trail_is_intact,
             what_was_appended_is_there,
             concurrent_appends_are_all_there,
+            a_large_audience_that_comes_back_is_there,
+            many_audiences_are_all_there,
+            concurrent_appends_with_the_same_audiences_are_all_there,
         );
     };
     (@tests $open:path: $($test:ident),+ $(,)?) => {
@@ -35,25 +38,42 @@ macro_rules! audit_contract {
     };
 }
 
+fn recipient(user: &str) -> Recipient {
+    Recipient { user: user.parse().unwrap(), purpose: PurposeOfUse::Treatment, transport: "sse".into(), seen: None }
+}
+
+fn seen() -> Seen {
+    Seen::new(Mask::default(), "r-1")
+}
+
+/// Of the tenant `acme`, at an instant that tells `number`.
+fn record(number: u32, action: Action) -> AuditRecord {
+    let at = Timestamp::from_millisecond(1_790_000_000_000 + i64::from(number)).unwrap();
+    AuditRecord { at, tenant: "acme".parse().unwrap(), action }
+}
+
+/// The users of these numbers, `u-1` and so on.
+pub fn audience(users: impl IntoIterator<Item = u32>) -> Arc<Audience> {
+    Arc::new(Audience::of(users.into_iter().map(|user| recipient(&format!("u-{user}"))).collect()))
+}
+
+/// The event `e-<number>` of the member `m-<number>`, to an audience.
+pub fn delivery(number: u32, audience: &Arc<Audience>) -> AuditRecord {
+    let action = Action::Deliver {
+        patient: Some(format!("m-{number}").parse().unwrap()),
+        event_id: format!("e-{number}"),
+        event_type: "test.Happened".into(),
+        cursor: "c".into(),
+        seen: seen(),
+        audience: audience.clone(),
+    };
+    record(number, action)
+}
+
 /// A record of each kind, told apart by `number`.
 pub fn records(number: u32) -> Vec<AuditRecord> {
-    let recipient = |user: &str| Recipient {
-        user: user.parse().unwrap(),
-        purpose: PurposeOfUse::Treatment,
-        transport: "sse".into(),
-        seen: None,
-    };
-    let seen = || Seen::new(Mask::default(), "r-1");
     let member = || Some(format!("m-{number}").parse().unwrap());
     let actions = [
-        Action::Deliver {
-            patient: member(),
-            event_id: format!("e-{number}"),
-            event_type: "test.Happened".into(),
-            cursor: "c".into(),
-            seen: seen(),
-            recipients: vec![recipient("u-1"), recipient("u-2"), recipient("u-1")],
-        },
         Action::Respond {
             recipient: recipient("u-1"),
             disclosed: vec![
@@ -65,8 +85,8 @@ pub fn records(number: u32) -> Vec<AuditRecord> {
         Action::Subscribe { recipient: recipient("u-1"), channel: "/members/*".into() },
         Action::Deny { recipient: recipient("u-3"), what: "Check/c-1".into() },
     ];
-    let at = Timestamp::from_millisecond(1_790_000_000_000 + i64::from(number)).unwrap();
-    actions.into_iter().map(|action| AuditRecord { at, tenant: "acme".parse().unwrap(), action }).collect()
+    let others = actions.into_iter().map(|action| record(number, action));
+    std::iter::once(delivery(number, &audience([1, 2, 1]))).chain(others).collect()
 }
 
 pub async fn an_empty_trail_is_intact(trail: Arc<dyn AuditTrail>) {
@@ -94,6 +114,46 @@ pub async fn concurrent_appends_are_all_there(trail: Arc<dyn AuditTrail>) {
     }
     tasks.join_all().await;
     assert_eq!(trail.verify().await.unwrap(), Verified::Intact { records: 4 * u64::from(WRITERS) });
+}
+
+/// Alone, several times in one append, by a value that was made anew, and for another tenant.
+pub async fn a_large_audience_that_comes_back_is_there(trail: Arc<dyn AuditTrail>) {
+    let many = || audience(1..=1000);
+    trail.append(vec![delivery(1, &many())]).await.unwrap();
+    let same = many();
+    trail.append((2..10).map(|number| delivery(number, &same)).collect()).await.unwrap();
+    let elsewhere = AuditRecord { tenant: "other".parse().unwrap(), ..delivery(10, &audience((1..=1000).rev())) };
+    trail.append(vec![elsewhere]).await.unwrap();
+    assert_eq!(trail.verify().await.unwrap(), Verified::Intact { records: 10 });
+}
+
+/// Of all sizes about the bound, some within one append; half of them come back.
+pub async fn many_audiences_are_all_there(trail: Arc<dyn AuditTrail>) {
+    for round in 0..20 {
+        let sizes = (0..12).map(|size| delivery(size, &audience(round % 10 * 100..round % 10 * 100 + size)));
+        trail.append(sizes.collect()).await.unwrap();
+    }
+    assert_eq!(trail.verify().await.unwrap(), Verified::Intact { records: 240 });
+}
+
+/// In opposite orders, as two nodes might.
+pub async fn concurrent_appends_with_the_same_audiences_are_all_there(trail: Arc<dyn AuditTrail>) {
+    const WRITERS: u32 = 16;
+    let barrier = Arc::new(Barrier::new(WRITERS as usize));
+    let mut tasks = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (trail, barrier) = (trail.clone(), barrier.clone());
+        tasks.spawn(async move {
+            let mut deliveries: Vec<_> = (0..8).map(|first| delivery(first, &audience(first..first + 50))).collect();
+            if writer % 2 == 1 {
+                deliveries.reverse();
+            }
+            barrier.wait().await;
+            trail.append(deliveries).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(trail.verify().await.unwrap(), Verified::Intact { records: 8 * u64::from(WRITERS) });
 }
 
 #[cfg(test)]

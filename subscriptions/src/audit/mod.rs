@@ -1,9 +1,12 @@
 //! Who saw which fields of whose event, and why: the port. Records hold ids and labels, never values.
 
+mod audience;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 #[cfg(any(test, feature = "contract"))]
 pub mod memory;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,8 +17,10 @@ use sluice_schema::{
     viewer::PurposeOfUse,
 };
 
-/// What is recorded before anything leaves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub use self::audience::{Audience, Digest, INLINE, NoDigest};
+
+/// What is recorded before anything leaves. It is written only: one that names an audience is half of what it tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditRecord {
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub at: Timestamp,
@@ -24,7 +29,7 @@ pub struct AuditRecord {
     pub action: Action,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// One event to all who see the same of it on this node.
@@ -34,7 +39,8 @@ pub enum Action {
         event_type: String,
         cursor: String,
         seen: Seen,
-        recipients: Vec<Recipient>,
+        #[serde(flatten, serialize_with = "audience::shared")]
+        audience: Arc<Audience>,
     },
     /// One answer to a query, mutation or poll.
     Respond { recipient: Recipient, disclosed: Vec<Disclosed> },
@@ -45,7 +51,7 @@ pub enum Action {
 }
 
 /// What of an entity or event was disclosed in an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Disclosed {
     pub patient: Option<MemberId>,
     /// E.g. `EligibilityCheck/ec-1`.
@@ -91,21 +97,40 @@ pub struct AuditUnavailable(pub String);
 /// What [`AuditTrail::verify`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
-    /// Every record is there, in order, unaltered.
+    /// Every record is there, in order, unaltered, and so is every audience that one names.
     Intact { records: u64 },
-    /// The first record of a writer's chain that does not fit: altered, removed or moved.
-    Broken { writer: String, number: u64, why: String },
+    /// The first record of a writer's chain that does not fit: altered, removed or moved, or its audience is.
+    Broken { writer: String, number: u64, why: Damage },
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    #[error("it is missing; the next one is {next}")]
+    Missing { next: i64 },
+    #[error("it does not follow the record before it: one of the two was altered, or others stood between")]
+    DoesNotFollow,
+    #[error("its hash is not that of its text: it was altered")]
+    Altered,
+    #[error("whom it went to can't be told: the audience {0}, which it names, was removed")]
+    AudienceMissing(Digest),
+    #[error(
+        "whom it went to can't be told: the audience {0}, which it names, was altered, or another was put in its place"
+    )]
+    AudienceAltered(Digest),
 }
 
 /// An append-only trail.
 ///
-/// - `append` answers when all records are durable; until then nothing that they tell of may leave the process.
-/// - Each writer (a node's one boot) has its own hash chain: record n carries the SHA-256 of record n−1.
+/// - `append` answers when all records are durable; until then nothing that they tell of may leave the process. So are the
+///   audiences that they name; the trail keeps each once.
+/// - Each writer (a node's one boot) has its own hash chain: record n carries the SHA-256 of record n−1. A record's text
+///   has the name of its audience, which is the SHA-256 of its content: so the chain covers that too.
 /// - A future may be dropped at any await; the records may then be there or not.
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
     async fn append(&self, records: Vec<AuditRecord>) -> Result<(), AuditUnavailable>;
 
-    /// Walks every chain from its beginning.
+    /// Walks every chain from its beginning, and looks at every audience that a record names.
     async fn verify(&self) -> Result<Verified, AuditUnavailable>;
 }

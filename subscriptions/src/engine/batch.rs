@@ -11,12 +11,13 @@ use sluice_schema::{
 
 use super::{
     Parts,
+    audiences::Audiences,
     classes::{Class, Member, classify},
     subscription::Live,
 };
 use crate::{
     access::Decided,
-    audit::{Action, AuditRecord, Recipient, Seen as SeenBy},
+    audit::{Action, AuditRecord, Seen as SeenBy},
     opened::OpenedEvent,
     render::Renderer,
 };
@@ -41,17 +42,30 @@ pub(super) type Ended = Vec<(Arc<Live>, ReadVector, Option<ClientError>)>;
 #[error("{0}")]
 pub(super) struct Held(pub(super) String);
 
+/// What is made for one batch and good for the next.
+#[derive(Default)]
+pub(super) struct Reused {
+    renderers: Renderers,
+    audiences: Audiences,
+}
+
+impl Reused {
+    /// Forgets a projection's renderer: after it failed, or when nobody uses it.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.renderers.forget(key);
+    }
+}
+
 /// The renderers of the projections in use.
 #[derive(Default)]
-pub(super) struct Renderers(HashMap<Arc<str>, Box<dyn Renderer>>);
+struct Renderers(HashMap<Arc<str>, Box<dyn Renderer>>);
 
 impl Renderers {
     fn of(&mut self, live: &Live) -> &mut Box<dyn Renderer> {
         self.0.entry(live.projection.key().clone()).or_insert_with(|| live.projection.renderer())
     }
 
-    /// Forgets a projection's renderer: after it failed, or when nobody uses it.
-    pub(super) fn forget(&mut self, key: &str) {
+    fn forget(&mut self, key: &str) {
         self.0.remove(key);
     }
 }
@@ -60,10 +74,12 @@ impl Renderers {
 ///
 /// # Errors
 /// Access or audit can't be had: nothing was handed over, and all of it is to be tried again.
-pub(super) async fn deliver(parts: &Parts, renderers: &mut Renderers, entries: &[Entry]) -> Result<Ended, Held> {
+pub(super) async fn deliver(parts: &Parts, reused: &mut Reused, entries: &[Entry]) -> Result<Ended, Held> {
     let mut ended = Ended::new();
     let classes = classify(parts, entries, &mut ended).await?;
-    let records = classes.iter().map(|class| record(&entries[class.entry], class)).collect::<Vec<_>>();
+    let Reused { renderers, audiences } = reused;
+    let record = |class: &Class| record(&entries[class.entry], class, audiences);
+    let records = classes.iter().map(record).collect::<Vec<_>>();
     // The audit trail commits while the classes are rendered; nothing leaves before both are done.
     let (audited, rendered) = tokio::join!(parts.audit(records), render(renderers, entries, &classes));
     audited.map_err(Held)?;
@@ -94,7 +110,7 @@ fn failed(renderers: &mut Renderers, live: &Live, why: &str) {
     renderers.forget(live.projection.key());
 }
 
-fn record(entry: &Entry, class: &Class) -> AuditRecord {
+fn record(entry: &Entry, class: &Class, audiences: &mut Audiences) -> AuditRecord {
     let event = &entry.event;
     AuditRecord {
         at: Timestamp::now(),
@@ -105,17 +121,12 @@ fn record(entry: &Entry, class: &Class) -> AuditRecord {
             event_type: event.recorded.header.r#type.clone(),
             cursor: entry.cursor.clone(),
             seen: seen_by(&class.decided),
-            recipients: class.members.iter().map(recipient).collect(),
+            audience: audiences.of(class),
         },
     }
 }
 
-/// The class tells its decision once, for all who share it.
-fn recipient(Member { live, decided }: &Member) -> Recipient {
-    Recipient { seen: decided.as_ref().map(seen_by), ..live.recipient() }
-}
-
-fn seen_by(decided: &Decided) -> SeenBy {
+pub(super) fn seen_by(decided: &Decided) -> SeenBy {
     SeenBy::new(decided.mask, &decided.revision)
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
-    batch::{self, Ended, Entry, Held, Renderers},
+    batch::{self, Ended, Entry, Held, Reused},
     shard::{Attached, Command, Join},
     subscription::Live,
 };
@@ -32,7 +32,7 @@ pub(super) struct CatchUp {
     live: Arc<Live>,
     vector: ReadVector,
     state: Option<Arc<RecordedEvent>>,
-    renderers: Renderers,
+    reused: Reused,
     pause: Duration,
 }
 
@@ -46,7 +46,7 @@ impl CatchUp {
         vector: ReadVector,
         state: Option<Arc<RecordedEvent>>,
     ) -> Self {
-        Self { shared, live, vector, state, renderers: Renderers::default(), pause: FIRST_PAUSE }
+        Self { shared, live, vector, state, reused: Reused::default(), pause: FIRST_PAUSE }
     }
 
     pub(super) async fn run(mut self) {
@@ -147,7 +147,7 @@ impl CatchUp {
         let shared = self.shared.clone();
         let _turn = shared.turn().await;
         let entries = self.entries(events, reached, advances).await.map_err(Held)?;
-        batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await
+        batch::deliver(&self.shared.parts, &mut self.reused, &entries).await
     }
 
     async fn entries(

@@ -5,6 +5,7 @@
 //! behind, or whose event could not be decided or audited, is [caught up](catch_up) by a task of its own, alone, until it is
 //! where its shard is.
 
+mod audiences;
 mod batch;
 mod catch_up;
 mod classes;

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Shared,
-    batch::{self, Ended, Entry, Renderers},
+    batch::{self, Ended, Entry, Reused},
     catch_up, revoke,
     subscription::Live,
     window::Window,
@@ -77,7 +77,7 @@ struct Shard {
     vector: ReadVector,
     subscriptions: HashMap<u64, Arc<Live>>,
     index: Index,
-    renderers: Renderers,
+    reused: Reused,
     /// How many attached subscriptions use each projection.
     users: HashMap<Arc<str>, usize>,
     window: Window,
@@ -106,7 +106,7 @@ pub(super) async fn run(
         vector: start,
         subscriptions: HashMap::new(),
         index: Index::default(),
-        renderers: Renderers::default(),
+        reused: Reused::default(),
         users: HashMap::new(),
         undecided: Vec::new(),
         decide_at: Instant::now(),
@@ -217,7 +217,7 @@ impl Shard {
                 join.answer(Attached::Behind);
             }
         }
-        let delivered = batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await;
+        let delivered = batch::deliver(&self.shared.parts, &mut self.reused, &entries).await;
         match delivered {
             Ok(ended) => self.insert_all(joining, ended).await,
             Err(_held) => joining.into_iter().for_each(|join| {
@@ -246,7 +246,7 @@ impl Shard {
 
     fn forget_unless_used(&mut self, projection: &Arc<str>) {
         if !self.users.contains_key(projection) {
-            self.renderers.forget(projection);
+            self.reused.forget(projection);
         }
     }
 
@@ -278,7 +278,7 @@ impl Shard {
             *users -= 1;
             if *users == 0 {
                 self.users.remove(key);
-                self.renderers.forget(key);
+                self.reused.forget(key);
             }
         }
         live.set_attached(false);
@@ -311,7 +311,7 @@ impl Shard {
             self.window.push(event);
         }
         metrics::counter!("sluice_events_routed_total").increment(entries.len() as u64);
-        match batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await {
+        match batch::deliver(&self.shared.parts, &mut self.reused, &entries).await {
             Ok(ended) => self.end(ended),
             Err(held) => {
                 tracing::warn!(why = %held, events = entries.len(), "delivery is held");

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::insert::Group;
 use crate::{
-    audit_chain::{Entry, Link},
+    audit_chain::{Entry, Known, Link},
     failpoint,
     postgres::{
         Postgres,
@@ -55,7 +55,8 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) async fn start(db: Postgres, writer: String) -> Result<Self, Failed> {
         let (messages, queue) = mpsc::channel(QUEUE);
-        let mut task = Task { acknowledged: Link::beginning(&writer), db: db.clone(), writer, session: None };
+        let acknowledged = Link::beginning(&writer);
+        let mut task = Task { acknowledged, known: Known::default(), db: db.clone(), writer, session: None };
         task.session = Some(task.connect().await?);
         tokio::spawn(task.run(queue));
         Ok(Self { messages, db })
@@ -91,6 +92,8 @@ struct Task {
     writer: String,
     /// The end of what callers were told is durable.
     acknowledged: Link,
+    /// The audiences that the database has confirmed in this session: another may be with a standby that lacks them.
+    known: Known,
     /// `None` after any doubt about what is durable.
     session: Option<Session>,
 }
@@ -153,18 +156,23 @@ impl Task {
         for _ in 0..ATTEMPTS {
             let mut session = match self.session.take() {
                 Some(session) => session,
-                None => self.connect().await?,
+                None => {
+                    self.known.clear();
+                    self.connect().await?
+                }
             };
             if in_doubt == Some(session.end) {
                 self.durable(session);
                 return Ok(());
             }
-            let group = Group::behind(session.end, jobs.iter().flat_map(|job| &job.entries));
+            let entries = jobs.iter().flat_map(|job| &job.entries);
+            let group = Group::behind(session.end, entries, &mut self.known);
             failpoint::pass("audit.before-commit").await;
             match group.insert(&mut session.connection, &self.writer).await {
                 Ok(()) => {
                     failpoint::pass("audit.after-commit").await;
                     session.end = group.end;
+                    self.known.extend(group.into_audiences());
                     self.durable(session);
                     return Ok(());
                 }

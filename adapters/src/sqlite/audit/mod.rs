@@ -1,16 +1,17 @@
 //! The audit trail: `audit.db`, append-only, a hash chain per writer.
 
+mod insert;
 mod reader;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use async_trait::async_trait;
-use serde_json::json;
 use sluice_subscriptions::audit::{AuditRecord, AuditTrail, AuditUnavailable, Verified};
 use sqlx::SqliteConnection;
 
+use self::insert::{Inserts, write_audience};
 pub use self::reader::AuditReader;
 use super::{
     DataDir, OpenError,
@@ -18,9 +19,15 @@ use super::{
     wal::Wal,
     writer::{Work, Writer},
 };
-use crate::audit_chain::{Entry, Link, new_writer};
+use crate::audit_chain::{Entry, Key, Known, Link, Named, new_writer};
 
-const SCHEMA: Schema = Schema { file: "audit.db", migrations: &[include_str!("../migrations/audit/0001_records.sql")] };
+const SCHEMA: Schema = Schema {
+    file: "audit.db",
+    migrations: &[
+        include_str!("../migrations/audit/0001_records.sql"),
+        include_str!("../migrations/audit/0002_audiences.sql"),
+    ],
+};
 
 const READERS: u32 = 1;
 
@@ -34,9 +41,11 @@ impl SqliteAudit {
     /// Opens `audit.db`, or makes it, and begins a chain of this boot's own. `node` is this node's name.
     pub async fn open(directory: &DataDir, node: &str) -> Result<Self, OpenError> {
         let path = directory.private_file(SCHEMA.file)?;
-        let db = database::open(&path, SCHEMA).await?;
+        let mut db = database::open(&path, SCHEMA).await?;
+        let chain = Chain::begin(&mut db, new_writer(node)).await;
+        let chain = chain.map_err(|source| OpenError::Database { path: path.clone(), source })?;
         let reader = AuditReader::new(database::readers(&path, READERS).await?);
-        let writer = Writer::start(directory, db, Wal::start(&path).await?, Chain::new(new_writer(node)));
+        let writer = Writer::start(directory, db, Wal::start(&path).await?, chain);
         Ok(Self { writer, reader })
     }
 
@@ -78,15 +87,34 @@ fn unavailable(error: impl std::fmt::Display) -> AuditUnavailable {
 
 /// This boot's chain.
 struct Chain {
-    writer: String,
     durable: Link,
     tentative: Link,
+    inserts: Inserts,
+    /// The audiences that this boot has made durable, or has found so.
+    known: Known,
+    /// Those that are written with this transaction.
+    written: HashSet<Key>,
 }
 
 impl Chain {
-    fn new(writer: String) -> Self {
+    async fn begin(db: &mut SqliteConnection, writer: String) -> Result<Self, sqlx::Error> {
         let start = Link::beginning(&writer);
-        Self { writer, durable: start, tentative: start }
+        let inserts = Inserts::prepare(db, &writer).await?;
+        Ok(Self { durable: start, tentative: start, inserts, known: Known::default(), written: HashSet::new() })
+    }
+
+    /// The audiences that are not known to be there, each once.
+    fn unknown<'e>(&mut self, entries: &'e [Entry]) -> Vec<(Key, &'e Named)> {
+        let mut unknown = Vec::new();
+        let mut seen = HashSet::new();
+        for entry in entries {
+            let Some(named) = &entry.audience else { continue };
+            let key = (entry.tenant.clone(), named.digest);
+            if !self.known.contains(&key) && !self.written.contains(&key) && seen.insert(key.clone()) {
+                unknown.push((key, named));
+            }
+        }
+        unknown
     }
 }
 
@@ -97,48 +125,22 @@ impl Work for Chain {
     const BEFORE_COMMIT: &'static str = "audit.before-commit";
 
     async fn apply(&mut self, db: &mut SqliteConnection, entries: &Vec<Entry>) -> Result<(), sqlx::Error> {
-        let mut end = self.tentative;
-        for entry in entries {
-            let next = end.next(entry.body.as_bytes());
-            insert(db, &self.writer, &end, &next, entry).await?;
-            end = next;
+        let unknown = self.unknown(entries);
+        for (key, named) in &unknown {
+            write_audience(db, key, named).await?;
         }
-        self.tentative = end;
+        self.tentative = self.inserts.write(db, self.tentative, entries).await?;
+        self.written.extend(unknown.into_iter().map(|(key, _)| key));
         Ok(())
     }
 
     fn committed(&mut self) {
         self.durable = self.tentative;
+        self.known.extend(self.written.drain());
     }
 
     fn discarded(&mut self) {
         self.tentative = self.durable;
+        self.written.clear();
     }
-}
-
-/// One round trip; the statements share the numbered parameters.
-const INSERT: &str = "
-    INSERT INTO records (writer, number, prev_hash, hash, body) VALUES (?1, ?2, ?3, ?4, ?5);
-    INSERT INTO audit_recipients (tenant, user, writer, number) SELECT ?6, value, ?1, ?2 FROM json_each(?7);
-    INSERT INTO audit_patients (tenant, patient, writer, number) SELECT ?6, value, ?1, ?2 FROM json_each(?8);";
-
-async fn insert(
-    db: &mut SqliteConnection,
-    writer: &str,
-    end: &Link,
-    next: &Link,
-    entry: &Entry,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(INSERT)
-        .bind(writer)
-        .bind(next.number)
-        .bind(end.hash.as_slice())
-        .bind(next.hash.as_slice())
-        .bind(&entry.body)
-        .bind(&entry.tenant)
-        .bind(json!(entry.users).to_string())
-        .bind(json!(entry.patients).to_string())
-        .execute(db)
-        .await
-        .map(drop)
 }

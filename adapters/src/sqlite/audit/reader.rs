@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sluice_subscriptions::audit::{AuditUnavailable, Verified};
+use sluice_subscriptions::audit::{AuditUnavailable, Digest, Verified};
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
@@ -44,12 +44,16 @@ impl AuditReader {
 
     /// [`Self::verify`], telling now and then how many records it has checked.
     ///
-    /// It finds what was altered, moved, or removed before a record that is still there. Records cut off at a chain's end
-    /// leave no trace in the file.
+    /// It finds what was altered, moved, or removed before a record that is still there, and audiences that were altered
+    /// or removed. Records cut off at a chain's end leave no trace in the file.
     pub async fn verify_with(&self, mut progress: impl FnMut(u64) + Send) -> Result<Verified, AuditUnavailable> {
         let mut walk = Walk::default();
         loop {
             let rows = self.page(&walk).await?;
+            for digest in walk.unseen(&rows) {
+                let kept = self.audience(&digest).await?;
+                walk.look_at(digest, kept.as_deref());
+            }
             if let Some(finding) = walk.take(rows) {
                 return Ok(finding);
             }
@@ -69,6 +73,15 @@ impl AuditReader {
         .fetch_all(&self.pool)
         .await
         .map_err(unavailable)
+    }
+
+    /// What is kept under this name: one at a time, for they can be large.
+    async fn audience(&self, digest: &Digest) -> Result<Option<Vec<u8>>, AuditUnavailable> {
+        sqlx::query_scalar("SELECT CAST(body AS BLOB) FROM audiences WHERE digest = ?1")
+            .bind(digest.as_bytes())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(unavailable)
     }
 
     pub async fn close(&self) {

@@ -12,6 +12,8 @@ use crate::{
     },
 };
 
+mod audiences;
+
 mod contract {
     use super::*;
 
@@ -64,7 +66,7 @@ fn assert_broken(found: Verified, at: u64, because: &str) {
     match found {
         Verified::Broken { number, why, writer } => {
             assert_eq!(number, at, "{why}");
-            assert!(why.contains(because), "{why}");
+            assert!(why.to_string().contains(because), "{why}");
             assert!(writer.starts_with("node-1."), "{writer}");
         }
         Verified::Intact { .. } => panic!("not found"),
@@ -153,10 +155,10 @@ async fn records_are_neither_updated_nor_deleted() {
     let attempts = [
         "UPDATE records SET body = '{}'",
         "DELETE FROM records",
-        "UPDATE audit_recipients SET user = 'u-9'",
-        "DELETE FROM audit_recipients",
-        "UPDATE audit_patients SET patient = 'm-9'",
-        "DELETE FROM audit_patients",
+        "UPDATE segment_recipients SET user = 'u-9'",
+        "DELETE FROM segment_recipients",
+        "UPDATE segment_patients SET patient = 'm-9'",
+        "DELETE FROM segment_patients",
     ];
     for attempt in attempts {
         let error = sqlx::query(attempt).execute(&mut db).await.unwrap_err().to_string();
@@ -170,7 +172,7 @@ async fn who_saw_what_of_whom_can_be_looked_up() {
     let audit = open(&home).await;
     audit.append(records(1)).await.unwrap();
     let mut db = database::options(&home.data.file(SCHEMA.file)).connect().await.unwrap();
-    let numbers = "SELECT number FROM audit_recipients WHERE tenant = 'acme' AND user = 'u-1' ORDER BY number";
+    let numbers = "SELECT number FROM audit_received WHERE tenant = 'acme' AND user = 'u-1' ORDER BY number";
     assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [1, 2, 3]);
     let numbers = "SELECT number FROM audit_patients WHERE tenant = 'acme' AND patient = 'm-1' ORDER BY number";
     assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [1, 2]);

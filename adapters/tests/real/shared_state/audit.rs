@@ -1,10 +1,15 @@
 use std::sync::Arc;
 
 use sluice_adapters::postgres::{PostgresAudit, PostgresAuditReader};
-use sluice_subscriptions::audit::{AuditTrail, Verified, contract::records};
+use sluice_subscriptions::audit::{
+    AuditTrail, Verified,
+    contract::{audience, delivery, records},
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::Database;
+
+mod audiences;
 
 mod contract {
     use super::*;
@@ -21,18 +26,30 @@ async fn open(database: &Database, node: &str) -> PostgresAudit {
     PostgresAudit::open(&database.node().await, node).await.unwrap()
 }
 
-const TABLES: [&str; 3] = ["audit_records", "audit_recipients", "audit_patients"];
+const TABLES: [&str; 6] = [
+    "audit_records",
+    "audit_recipients",
+    "audit_patients",
+    "audit_audiences",
+    "audit_audience_users",
+    "audit_audience_records",
+];
 
 #[tokio::test]
 async fn nobody_updates_deletes_or_truncates() {
     let database = Database::new().await;
-    open(&database, "node-1").await.append(records(1)).await.unwrap();
+    let audit = open(&database, "node-1").await;
+    audit.append(records(1)).await.unwrap();
+    audit.append(vec![delivery(2, &audience(1..=10))]).await.unwrap();
     let gateway = database.url.replacen("postgres@", &format!("{}@", database.role), 1);
     for (url, because) in [(&gateway, "permission denied"), (&database.url, "append-only")] {
         let mut db = PgConnection::connect(url).await.unwrap();
         for table in TABLES {
             for attempt in [
-                format!("UPDATE sluice.{table} SET number = 9"),
+                format!(
+                    "UPDATE sluice.{table} SET {} = {0}",
+                    if table == "audit_audiences" { "body" } else { "tenant" }
+                ),
                 format!("DELETE FROM sluice.{table}"),
                 format!("TRUNCATE sluice.{table}"),
             ] {

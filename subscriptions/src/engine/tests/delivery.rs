@@ -75,10 +75,11 @@ async fn every_delivery_is_on_record_with_all_its_recipients() {
 
     let mut recipients = Vec::new();
     for record in bench.audit.records() {
-        if let Action::Deliver { event_id, patient, recipients: those, .. } = record.action {
+        if let Action::Deliver { event_id, patient, audience, .. } = record.action {
             assert_eq!(event_id, "acme-ec-1");
             assert_eq!(patient.expect("a patient").as_str(), "m-1");
-            recipients.push(those.iter().map(|recipient| recipient.user.to_string()).collect::<Vec<_>>());
+            recipients
+                .push(audience.recipients().iter().map(|recipient| recipient.user.to_string()).collect::<Vec<_>>());
         }
     }
     recipients.sort();
@@ -152,12 +153,13 @@ async fn who_may_see_different_things_but_has_selected_what_both_may_see_shares_
     nurse.count(1).await;
     assert_eq!(member.raw()[0].as_ptr(), nurse.raw()[0].as_ptr(), "one buffer");
     let mut deliveries = bench.audit.records().into_iter().filter_map(|record| match record.action {
-        Action::Deliver { seen, recipients, .. } => Some((seen, recipients)),
+        Action::Deliver { seen, audience, .. } => Some((seen, audience)),
         _ => None,
     });
-    let (seen, recipients) = deliveries.next().expect("is on record");
-    assert!(deliveries.next().is_none() && recipients.len() == 2);
-    let other = recipients.iter().find_map(|recipient| recipient.seen.as_ref()).expect("one was decided otherwise");
+    let (seen, audience) = deliveries.next().expect("is on record");
+    assert!(deliveries.next().is_none() && audience.recipients().len() == 2);
+    let other =
+        audience.recipients().iter().find_map(|recipient| recipient.seen.as_ref()).expect("one was decided otherwise");
     assert_ne!(other.visibilities, seen.visibilities, "each has what was decided for her");
 }
 

@@ -31,7 +31,7 @@ async fn each_subscriber_gets_every_event_once_whichever_shard_it_is_of() {
         assert_eq!(got, expected);
     }
     let told = |action: &Action| match action {
-        Action::Deliver { recipients, .. } => recipients.len(),
+        Action::Deliver { audience, .. } => audience.recipients().len(),
         _ => 0,
     };
     let recipients: usize = bench.audit.records().iter().map(|record| told(&record.action)).sum();

@@ -233,8 +233,8 @@ impl Model {
 fn on_record(records: &[AuditRecord]) -> OnRecord {
     let mut all = OnRecord::new();
     for record in records {
-        let Action::Deliver { event_id, cursor, seen, recipients, .. } = &record.action else { continue };
-        for recipient in recipients {
+        let Action::Deliver { event_id, cursor, seen, audience, .. } = &record.action else { continue };
+        for recipient in audience.recipients() {
             let key = (event_id.clone(), cursor.clone(), recipient.transport.clone());
             let seen = recipient.seen.as_ref().unwrap_or(seen);
             all.entry(key).or_default().push((seen.visibilities, seen.sensitivities));
