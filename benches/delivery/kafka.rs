@@ -78,11 +78,11 @@ fn on(plan: &Plan, parts: &str, real: bool) -> Result<Vec<Finding>, String> {
     let mut pair = Pair::start(&bare)?;
     let mut node = if plan.takes("node") { Some(Node::start(&unique_topic(&runtime, "node")?)?) } else { None };
     for _ in 0..plan.rounds {
-        let alone = pair.measure(rate, plan.seconds())?;
-        let (through, appended, back) = measure(&mut contender, feeder, rate, plan.seconds())?;
+        let alone = pair.measure(rate, plan.long_seconds())?;
+        let (through, appended, back) = measure(&mut contender, feeder, rate, plan.long_seconds())?;
         feeder = back;
         let p99 = (through.at(0.99), alone.at(0.99));
-        let node = node.as_mut().map(|node| node.measure(rate, plan.seconds())).transpose()?.unwrap_or_default();
+        let node = node.as_mut().map(|node| node.measure(rate, plan.long_seconds())).transpose()?.unwrap_or_default();
         let all = [
             alone.at(0.5),
             p99.1,
