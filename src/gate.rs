@@ -39,18 +39,17 @@ impl Parsed for ParsedOperation {
         self.operation.operation_type()
     }
 
-    async fn execute(self: Box<Self>, viewer: &Viewer, via: Transport) -> Answer {
-        self.graph.execute(Arc::new(viewer.clone()), self.operation, name(via)).await
+    async fn execute(self: Box<Self>, viewer: Arc<Viewer>, via: Transport) -> Answer {
+        self.graph.execute(viewer, self.operation, name(via)).await
     }
 
     async fn subscribe(
         self: Box<Self>,
-        viewer: &Viewer,
+        viewer: Arc<Viewer>,
         via: Transport,
         subscriber: Arc<dyn Subscriber>,
         behind: Option<Cursor>,
     ) -> Result<Box<dyn Subscription>, Vec<Value>> {
-        let viewer = Arc::new(viewer.clone());
         let handle = self.graph.subscribe(viewer, self.operation, name(via), subscriber, behind).await?;
         Ok(Box::new(Running(handle)))
     }

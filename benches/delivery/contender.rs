@@ -55,6 +55,8 @@ pub(crate) const SLUICE: Kind = bare("sluice", &["sluice"]);
 pub(crate) const SLUICE_4: Kind = Kind { name: "sluice-4", arguments: &["sluice"], classes: 4 };
 pub(crate) const SLUICE_OWN: Kind = Kind { name: "sluice-own", arguments: &["sluice"], classes: 0 };
 pub(crate) const NO_ACCESS: Kind = bare("sluice-no-access", &["sluice", "no-access"]);
+/// Events through the store and its disk, where the others have them in memory.
+pub(crate) const STORED: Kind = bare("sluice-stored", &["sluice", "stored"]);
 pub(crate) const NO_AUDIT: Kind = bare("sluice-no-audit", &["sluice", "no-audit"]);
 
 impl Kind {

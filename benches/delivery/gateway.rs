@@ -19,8 +19,9 @@ use sluice_domain::{
     store::{Append, Appended},
 };
 use sluice_schema::{
-    event::{NewEvent, StreamId},
+    event::{NewEvent, RecordedEvent, StreamId},
     ids::{MemberId, TenantId},
+    position::{Epoch, Partition, Position},
     proto::{
         eligibility::{CostShare, Coverage, EligibilityCheck, EligibilityCheckChanged, EligibilityState},
         header::{Provenance, Subject},
@@ -28,6 +29,7 @@ use sluice_schema::{
 };
 use sluice_subscriptions::{
     audit::{AuditRecord, AuditTrail, AuditUnavailable, Verified},
+    log::{EventLog, memory::MemoryLog},
     relationships::{ObjectRef, Relationship, SubjectRef, Update},
 };
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -39,6 +41,9 @@ use crate::{
 
 pub(crate) const TENANT: &str = "acme";
 
+/// As the embedded store has them.
+const PARTITIONS: Partition = 4;
+
 /// How many relationships are written together.
 const TOGETHER: usize = 1000;
 
@@ -47,6 +52,8 @@ const TOGETHER: usize = 1000;
 pub(crate) struct Off {
     pub(crate) access: bool,
     pub(crate) audit: bool,
+    /// The log in memory: events go through the store.
+    pub(crate) memory: bool,
 }
 
 pub(crate) struct Gateway {
@@ -55,6 +62,8 @@ pub(crate) struct Gateway {
     tenant: TenantId,
     /// How many events each member's stream has.
     versions: HashMap<u32, u64>,
+    /// In memory, as the peers have their events; absent where they go through the store, and its disk.
+    log: Option<Arc<MemoryLog>>,
 }
 
 impl Gateway {
@@ -70,7 +79,9 @@ impl Gateway {
             ..config
         };
         let metrics = telemetry::start(&config.telemetry).map_err(|error| text(&error))?;
+        let log = (!off.memory).then(|| Arc::new(MemoryLog::new(Epoch(1), PARTITIONS)));
         let altered = Altered {
+            log: log.clone().map(|log| log as Arc<dyn EventLog>),
             access: if off.access { |access| access.unchecked() } else { |access| access },
             audit: if off.audit { |_| Arc::new(NoAudit) } else { |audit| audit },
         };
@@ -80,7 +91,7 @@ impl Gateway {
         let ports = app.ports();
         runtime.spawn(app.run(listener, std::future::pending()));
         let tenant = TENANT.parse().map_err(|error| text(&error))?;
-        Ok((address, Self { ports, runtime, tenant, versions: HashMap::new() }))
+        Ok((address, Self { ports, runtime, tenant, versions: HashMap::new(), log }))
     }
 
     /// One append for each member, with all of its events in order.
@@ -131,6 +142,10 @@ impl Gateway {
 impl Peer for Gateway {
     fn publish(&mut self, events: &[Event]) -> Result<(), String> {
         let appends = self.appends(events)?;
+        if let Some(log) = &self.log {
+            appends.into_iter().for_each(|append| to_memory(log, append));
+            return Ok(());
+        }
         let answers = self.runtime.block_on(self.ports.store.append_many(appends));
         answers.into_iter().try_for_each(|answer| match answer {
             Ok(Appended::Fresh { .. }) => Ok(()),
@@ -169,6 +184,15 @@ impl Gateway {
             self.runtime.block_on(futures_util::future::try_join_all(keys))?;
         }
         Ok(())
+    }
+}
+
+fn to_memory(log: &MemoryLog, append: Append) {
+    let number = append.stream.as_str().bytes().fold(0_usize, |sum, byte| sum + usize::from(byte));
+    let partition = Partition::try_from(number % usize::from(PARTITIONS)).unwrap_or_default();
+    for (version, event) in (append.expected_version + 1..).zip(append.events) {
+        let position = Position { epoch: Epoch(1), partition, seq: 0 };
+        log.append(partition, RecordedEvent { position, version, header: event.header, payload: event.payload });
     }
 }
 

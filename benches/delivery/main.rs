@@ -86,6 +86,7 @@ fn serve(args: &[String]) -> Result<(), String> {
     let off = gateway::Off {
         access: args.iter().any(|arg| arg == "no-access"),
         audit: args.iter().any(|arg| arg == "no-audit"),
+        memory: args.iter().any(|arg| arg == "stored"),
     };
     match args.first().map(String::as_str) {
         Some("raw") => raw::Raw::start(raw::Writes::Each).and_then(|(at, mut peer)| role::serve(at, &mut peer)),

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::{
     clock,
     contender::{
-        Contender, FLOOR, Kind, NAIVE, NO_ACCESS, NO_AUDIT, NODE, RAW, RAW_TASK, SLUICE, SLUICE_4, SLUICE_OWN, Sample,
-        Shape,
+        Contender, FLOOR, Kind, NAIVE, NO_ACCESS, NO_AUDIT, NODE, RAW, RAW_TASK, SLUICE, SLUICE_4, SLUICE_OWN, STORED,
+        Sample, Shape,
     },
     plan::{Plan, bursts},
 };
@@ -44,7 +44,7 @@ type Load<'p> = (&'static str, String, Box<dyn Fn(Kind) -> (Vec<crate::command::
 
 pub(crate) fn fan_out(plan: &Plan, name: &'static str, sockets: u32) -> Result<Vec<Group>, String> {
     let kinds: &[Kind] = match sockets {
-        1000 => &[RAW, SLUICE, SLUICE_4, SLUICE_OWN, NO_ACCESS, NO_AUDIT, FLOOR, RAW_TASK, NAIVE, NODE],
+        1000 => &[RAW, SLUICE, SLUICE_4, SLUICE_OWN, STORED, NO_ACCESS, NO_AUDIT, FLOOR, RAW_TASK, NAIVE, NODE],
         _ => &[RAW, SLUICE, SLUICE_4, FLOOR],
     };
     let sockets = plan.sockets(sockets);
@@ -75,7 +75,7 @@ pub(crate) fn fan_out(plan: &Plan, name: &'static str, sockets: u32) -> Result<V
 
 pub(crate) fn own_channel(plan: &Plan, name: &'static str, sockets: u32) -> Result<Vec<Group>, String> {
     let kinds: &[Kind] = match sockets {
-        5000 => &[RAW, SLUICE, NO_ACCESS, NO_AUDIT, RAW_TASK, NODE, NAIVE],
+        5000 => &[RAW, SLUICE, STORED, NO_ACCESS, NO_AUDIT, RAW_TASK, NODE, NAIVE],
         // Naive would take two minutes.
         _ => &[RAW, SLUICE, NODE],
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluice_domain::{keyring::Keyring, store::EventStore};
-use sluice_subscriptions::{access::Access, audit::AuditTrail, relationships::Relationships};
+use sluice_subscriptions::{access::Access, audit::AuditTrail, log::EventLog, relationships::Relationships};
 
 use super::App;
 
@@ -16,13 +16,15 @@ pub struct Ports {
 
 /// What stands in for what decides and records, made from it. Nothing that is configured leads here.
 pub struct Altered {
+    /// What gateways read events from, in place of the store or the topic.
+    pub log: Option<Arc<dyn EventLog>>,
     pub access: fn(Access) -> Access,
     pub audit: fn(Arc<dyn AuditTrail>) -> Arc<dyn AuditTrail>,
 }
 
 impl Default for Altered {
     fn default() -> Self {
-        Self { access: |access| access, audit: |audit| audit }
+        Self { log: None, access: |access| access, audit: |audit| audit }
     }
 }
 

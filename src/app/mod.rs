@@ -10,6 +10,7 @@ mod outage;
 mod parts;
 mod probes;
 mod relay;
+mod shards;
 mod watched;
 mod workers;
 
@@ -21,6 +22,7 @@ use sluice_subscriptions::{
     access::Access,
     audit::AuditTrail,
     engine::{Engine, Parts as EngineParts},
+    log::EventLog,
     subscribers::Named,
 };
 use tokio::net::TcpListener;
@@ -180,7 +182,8 @@ fn gateway(
     let relationships = Watched::new(parts.relationships.clone(), "relationships", health.clone());
     let access = Arc::new((altered.access)(Access::new(Arc::new(relationships), ACCESS_DEADLINE)));
     let audit = Arc::new(Watched::new((altered.audit)(parts.audit()), "audit", health.clone()));
-    let engine = start_engine(parts, config, access.clone(), audit, tasks);
+    let log = altered.log.unwrap_or_else(|| parts.log.clone());
+    let engine = start_engine(parts, config, log, access.clone(), audit, tasks)?;
     let services = Services {
         eligibility: parts.eligibility(),
         reader: parts.eligibility().reader(),
@@ -195,22 +198,21 @@ fn gateway(
 fn start_engine(
     parts: &Parts,
     config: &Config,
+    log: Arc<dyn EventLog>,
     access: Arc<Access>,
     audit: Arc<dyn AuditTrail>,
     tasks: &Tasks,
-) -> Engine {
+) -> Result<Engine, StartError> {
     let engine_parts = EngineParts {
-        log: parts.log.clone(),
+        log,
         access,
         audit,
         keys: Arc::new(KeyringKeys(parts.keyring())),
         audit_deadline: AUDIT_DEADLINE,
     };
     let (engine, shards) = Engine::new(engine_parts, config.server.shards(), tasks.token());
-    for shard in shards {
-        tasks.spawn("engine", |_token| shard);
-    }
-    engine
+    shards::start(shards, tasks).map_err(StartError::Threads)?;
+    Ok(engine)
 }
 
 fn limits(config: &Config) -> Limits {

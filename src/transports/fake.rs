@@ -127,7 +127,7 @@ impl Parsed for FakeOperation {
         self.operation_type
     }
 
-    async fn execute(self: Box<Self>, _: &Viewer, _: Transport) -> Answer {
+    async fn execute(self: Box<Self>, _: Arc<Viewer>, _: Transport) -> Answer {
         let query = &self.request.query;
         let _ = self.asked.send(Asked::Executing);
         if query.contains("panic") {
@@ -146,7 +146,7 @@ impl Parsed for FakeOperation {
 
     async fn subscribe(
         self: Box<Self>,
-        _: &Viewer,
+        _: Arc<Viewer>,
         _: Transport,
         subscriber: Arc<dyn Subscriber>,
         behind: Option<Cursor>,

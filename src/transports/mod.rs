@@ -81,13 +81,13 @@ pub trait Parsed: Send {
     fn operation_type(&self) -> OperationType;
 
     /// Runs a query or mutation.
-    async fn execute(self: Box<Self>, viewer: &Viewer, via: Transport) -> Answer;
+    async fn execute(self: Box<Self>, viewer: Arc<Viewer>, via: Transport) -> Answer;
 
     /// Starts a subscription; behind `behind`, where the request itself says nothing of where it begins. Errors are GraphQL
     /// errors, ready to send (an array for graphql-ws's `error` message).
     async fn subscribe(
         self: Box<Self>,
-        viewer: &Viewer,
+        viewer: Arc<Viewer>,
         via: Transport,
         subscriber: Arc<dyn Subscriber>,
         behind: Option<Cursor>,

@@ -197,7 +197,7 @@ async fn a_client_with_a_name_misses_nothing_and_needs_no_memory() {
     assert!(acknowledged.is_some(), "where it began is on record, though it has acknowledged nothing");
     subscribe(&mut ws).await;
     let seen = [ws.next_for("w").await, ws.next_for("w").await];
-    assert_eq!(seen.each_ref().map(|event| state(event)), ["ACCEPTED", "ANSWERED"]);
+    assert_eq!(seen.each_ref().map(state), ["ACCEPTED", "ANSWERED"]);
     assert!(seen.iter().all(|event| event["data"]["memberEligibility"]["id"] == first));
     assert_eq!(cursor(&seen[1]), first_end);
     ws.acknowledge(cursor(&seen[0])).await;

@@ -74,6 +74,8 @@ pub enum StartError {
     Jwks { path: PathBuf, source: JwksError },
     #[error("{0}")]
     Schema(String),
+    #[error("no thread can be started for the engine: {0}; see the limits on threads and memory")]
+    Threads(#[source] std::io::Error),
     #[error("the ready file can't be removed: {0}")]
     ReadyFile(#[source] std::io::Error),
 }

@@ -1,7 +1,7 @@
 //! The state machine of one socket. It does no IO: what happened goes in, what to do comes out. Everything that is sent
 //! passes through it, so it alone decides whether an operation's result still goes out.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json, value::RawValue};
 use sluice_schema::{
@@ -107,7 +107,8 @@ pub(super) struct Protocol {
     state: State,
     acknowledgement: Arc<str>,
     limits: Limits,
-    operations: HashMap<Arc<str>, u64>,
+    /// The ids in use, each with its operation's number.
+    operations: Vec<(Arc<str>, u64)>,
     last_number: u64,
     heard: bool,
     silent_intervals: u32,
@@ -120,7 +121,7 @@ impl Protocol {
             state: State::Waiting,
             acknowledgement,
             limits,
-            operations: HashMap::new(),
+            operations: Vec::new(),
             last_number: 0,
             heard: true,
             silent_intervals: 0,
@@ -154,7 +155,7 @@ impl Protocol {
     pub(super) fn deliver(&mut self, delivery: Delivery) -> Vec<Action> {
         if let Delivery::End(operation, _) | Delivery::Answer(operation, _) | Delivery::Refused(operation, _) =
             &delivery
-            && self.operations.get(&operation.id) != Some(&operation.number)
+            && self.number(&operation.id) != Some(operation.number)
         {
             return Vec::new();
         }
@@ -250,7 +251,7 @@ impl Protocol {
         if !matches!(self.state, State::Ready { .. }) {
             return self.close(Close::unauthorized());
         }
-        if self.operations.contains_key(&id) {
+        if self.number(&id).is_some() {
             return self.close(Close::duplicate(&id));
         }
         if self.operations.len() >= self.limits.operations {
@@ -259,14 +260,14 @@ impl Protocol {
             return vec![Action::Send(message::error(&id, &errors.to_string()))];
         }
         self.last_number += 1;
-        self.operations.insert(Arc::clone(&id), self.last_number);
+        self.operations.push((Arc::clone(&id), self.last_number));
         let head = message::next_head(&id).into();
         vec![Action::Start(Operation { number: self.last_number, id, head }, request)]
     }
 
     /// Unknown ids are no error: the client's `complete` and ours may cross.
     fn complete(&mut self, id: Arc<str>) -> Vec<Action> {
-        let Some(number) = self.operations.remove(&id) else { return Vec::new() };
+        let Some(number) = self.release(&id) else { return Vec::new() };
         vec![Action::Stop(Operation { number, head: Arc::clone(&id), id })]
     }
 
@@ -309,9 +310,18 @@ impl Protocol {
     }
 
     fn end(&mut self, operation: Operation, next: Option<String>, last: impl FnOnce(&str) -> String) -> Vec<Action> {
-        self.operations.remove(&operation.id);
+        self.release(&operation.id);
         let last = Action::Send(last(&operation.id));
         next.map(Action::Send).into_iter().chain([last, Action::Stop(operation)]).collect()
+    }
+
+    fn number(&self, id: &str) -> Option<u64> {
+        self.operations.iter().find(|(other, _)| **other == *id).map(|(_, number)| *number)
+    }
+
+    fn release(&mut self, id: &str) -> Option<u64> {
+        let place = self.operations.iter().position(|(other, _)| **other == *id)?;
+        Some(self.operations.swap_remove(place).1)
     }
 
     fn close(&mut self, close: Close) -> Vec<Action> {

@@ -35,7 +35,10 @@ use sluice_schema::{
     position::{Cursor, ReadVector},
     viewer::Viewer,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::{Semaphore, SemaphorePermit, mpsc, watch},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{batch::Entry, catch_up::CatchUp, shard::Command, subscription::Live};
@@ -106,10 +109,17 @@ struct Shared {
     /// Never empty.
     shards: Box<[ShardRef]>,
     projections: Interned,
+    /// Where subscriptions are caught up; a shard may run elsewhere.
+    runtime: Runtime,
     tasks: TaskTracker,
+    /// How many of those that catch up may be at work at a time: a crowd that comes back must not hold up what is live.
+    turns: Semaphore,
     next_id: AtomicU64,
     shutdown: CancellationToken,
 }
+
+/// How many may catch up at a time. The audit trail commits what they deliver together.
+const TURNS: usize = 32;
 
 /// A shard as others see it.
 struct ShardRef {
@@ -119,7 +129,7 @@ struct ShardRef {
 }
 
 impl Engine {
-    /// Makes an engine that begins at the log's head, and the tasks that drive it until `shutdown`: so many shards, each on a
+    /// Within a runtime: makes an engine that begins at the log's head, and the tasks that drive it until `shutdown`: so many shards, each on a
     /// core of its own where there are as many. Subscriptions are spread over them.
     pub fn new(
         parts: Parts,
@@ -136,7 +146,9 @@ impl Engine {
             parts,
             shards: shards.into(),
             projections: Interned::default(),
+            runtime: Runtime::current(),
             tasks: TaskTracker::new(),
+            turns: Semaphore::new(TURNS),
             next_id: AtomicU64::new(0),
             shutdown,
         });
@@ -186,7 +198,13 @@ impl Shared {
     }
 
     fn begin(self: &Arc<Self>, live: Arc<Live>, vector: ReadVector, state: Option<Arc<RecordedEvent>>) {
-        self.tasks.spawn(CatchUp::new(self.clone(), live, vector, state).run());
+        self.tasks.spawn_on(CatchUp::new(self.clone(), live, vector, state).run(), &self.runtime);
+    }
+
+    /// Waits until it may work.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
     }
 
     fn next_id(&self) -> u64 {

@@ -36,18 +36,30 @@ const UNDECIDED: usize = 1024;
 /// How many events are decided and audited together at most.
 const BATCH: usize = 256;
 
+/// How many commands are obeyed at once.
+const TOGETHER: usize = 64;
+
 /// How many events a subscription may still be behind when it attaches: the shard delivers them itself, so that one that
 /// hears of everything catches up under load too.
 const LAST_STEP: usize = 64;
 
 pub(super) enum Command {
     /// A subscription that is caught up to this place.
-    Attach {
-        live: Arc<Live>,
-        vector: ReadVector,
-        answer: oneshot::Sender<Attached>,
-    },
+    Attach(Join),
     Stop(u64),
+}
+
+pub(super) struct Join {
+    pub(super) live: Arc<Live>,
+    pub(super) vector: ReadVector,
+    pub(super) answer: oneshot::Sender<Attached>,
+}
+
+impl Join {
+    fn answer(self, attached: Attached) {
+        // Whoever asked may be gone with the runtime; the subscription is where it belongs either way.
+        let _ = self.answer.send(attached);
+    }
 }
 
 /// What became of an attempt to attach.
@@ -102,10 +114,13 @@ pub(super) async fn run(
     let mut changes = shard.shared.parts.access.changes();
     loop {
         tokio::select! {
-            // Commands first: who attaches now is spared a round.
-            biased;
+            // Not one before the other: a crowd that comes back must not hold up what is live.
             () = shard.shared.shutdown.cancelled() => return,
-            Some(command) = commands.recv() => shard.obey(command).await,
+            Some(command) = commands.recv() => {
+                let waiting = std::iter::from_fn(|| commands.try_recv().ok()).take(TOGETHER - 1);
+                let together = std::iter::once(command).chain(waiting).collect();
+                shard.obey(together).await;
+            }
             changed = changes.recv() => match all_of(changed, &mut changes) {
                 Some(touched) => shard.decide_anew(&touched).await,
                 None => return,
@@ -142,18 +157,21 @@ fn all_of(first: Result<Change, RecvError>, changes: &mut broadcast::Receiver<Ch
 }
 
 impl Shard {
-    async fn obey(&mut self, command: Command) {
-        match command {
-            Command::Stop(id) => {
-                if let Some(live) = self.detach(id) {
-                    live.end(&self.vector, None);
+    async fn obey(&mut self, commands: Vec<Command>) {
+        let mut joins = Vec::new();
+        for command in commands {
+            match command {
+                // One that is to join with the others knows that it is stopped.
+                Command::Stop(id) => {
+                    if let Some(live) = self.detach(id) {
+                        live.end(&self.vector, None);
+                    }
                 }
+                Command::Attach(join) => joins.push(join),
             }
-            Command::Attach { live, vector, answer } => {
-                let attached = self.attach(live, vector).await;
-                // Whoever asked may be gone with the runtime; the subscription is here either way.
-                let _ = answer.send(attached);
-            }
+        }
+        if !joins.is_empty() {
+            self.attach_all(joins).await;
         }
     }
 
@@ -184,28 +202,52 @@ impl Shard {
         self.decide_at = Instant::now() + DECIDE_AGAIN;
     }
 
-    /// Takes a subscription over, with what little it has yet to see.
-    async fn attach(&mut self, live: Arc<Live>, vector: ReadVector) -> Attached {
-        if live.is_stopped() {
-            live.end(&vector, None);
-            return Attached::Yes;
+    /// Takes subscriptions over, with what little each has yet to see: together, so that a crowd that comes back waits for
+    /// one commit of the audit trail and not for one each.
+    async fn attach_all(&mut self, joins: Vec<Join>) {
+        let (mut entries, mut joining) = (Vec::new(), Vec::new());
+        for join in joins {
+            if join.live.is_stopped() {
+                join.live.end(&join.vector, None);
+                join.answer(Attached::Yes);
+            } else if let Some(missed) = missed(&self.shared, &self.window, &self.vector, &join).await {
+                entries.extend(missed);
+                joining.push(join);
+            } else {
+                join.answer(Attached::Behind);
+            }
         }
-        let Some(entries) = missed(&self.shared, &self.window, &live, vector).await else { return Attached::Behind };
         let delivered = batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await;
-        if !self.users.contains_key(live.projection.key()) {
-            self.renderers.forget(live.projection.key());
-        }
         match delivered {
-            Err(_held) => return Attached::Behind,
-            Ok(ended) => match ended.into_iter().next() {
-                Some((live, at, error)) => live.end(&at, error),
-                None => {
-                    self.insert(live.clone());
-                    self.decide_first(&live).await;
-                }
-            },
+            Ok(ended) => self.insert_all(joining, ended).await,
+            Err(_held) => joining.into_iter().for_each(|join| {
+                self.forget_unless_used(join.live.projection.key());
+                join.answer(Attached::Behind);
+            }),
         }
-        Attached::Yes
+    }
+
+    async fn insert_all(&mut self, joining: Vec<Join>, ended: Ended) {
+        let mut ended: HashMap<u64, _> = ended.into_iter().map(|(live, at, error)| (live.id, (at, error))).collect();
+        for join in joining {
+            match ended.remove(&join.live.id) {
+                Some((at, error)) => {
+                    self.forget_unless_used(join.live.projection.key());
+                    join.live.end(&at, error);
+                }
+                None => {
+                    self.insert(join.live.clone());
+                    self.decide_first(&join.live).await;
+                }
+            }
+            join.answer(Attached::Yes);
+        }
+    }
+
+    fn forget_unless_used(&mut self, projection: &Arc<str>) {
+        if !self.users.contains_key(projection) {
+            self.renderers.forget(projection);
+        }
     }
 
     /// A change since it began was told to the shard alone, which did not have it yet.
@@ -307,9 +349,13 @@ impl Shard {
     }
 }
 
-/// What concerns a subscription that is at `vector`, if that is little and can be had.
-async fn missed(shared: &Shared, window: &Window, live: &Arc<Live>, mut vector: ReadVector) -> Option<Vec<Entry>> {
-    let mut entries = Vec::new();
+/// What concerns a subscription and it was not given yet on the way to `head`, if that is little and can be had.
+async fn missed(shared: &Shared, window: &Window, head: &ReadVector, join: &Join) -> Option<Vec<Entry>> {
+    let Join { live, vector, .. } = join;
+    let (mut entries, mut vector) = (Vec::new(), vector.clone());
+    if vector.covers(head) {
+        return Some(entries);
+    }
     for event in window.behind(vector.clone())? {
         vector.advance(event.position.partition, event.position.seq);
         if live.matches(&event.header) && live.wants(event) {
