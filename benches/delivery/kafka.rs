@@ -22,7 +22,7 @@ use crate::{
     clock,
     command::{Command, Events},
     conn::What,
-    contender::{Contender, NODE, SLUICE, Shape},
+    contender::{Contender, NODE, STORED, Shape},
     finding::Finding,
     gateway::TENANT,
     installation::{Home, on_real_parts, required},
@@ -131,7 +131,7 @@ fn start(runtime: &tokio::runtime::Runtime, topic: &str, real: bool) -> Result<(
     };
     environment.push(("SLUICE_BENCH_CONFIG".into(), file));
     let shape = Shape::OwnChannels(2 * MEMBERS);
-    let mut contender = Contender::start_in(own, SLUICE, shape, &environment)?;
+    let mut contender = Contender::start_in(own, STORED, shape, &environment)?;
     let mut seats = (0..2 * MEMBERS).map(|number| contender.place(number)).collect::<Result<Vec<_>, _>>()?;
     for seat in seats.iter_mut().take(MEMBERS as usize) {
         seat.what = What::Coverage;

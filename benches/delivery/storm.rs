@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     command::{Answer, Command, Events},
-    contender::{Contender, SLUICE, Shape},
+    contender::{Contender, STORED, Shape},
     finding::Finding,
     plan::Plan,
     tally::Tally,
@@ -39,7 +39,7 @@ struct Storms {
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Finding>, String> {
     let (cut, live) = (plan.sockets(CUT), plan.sockets(LIVE));
-    let mut contender = Contender::start_empty(SLUICE, Shape::OwnChannels(cut + live))?;
+    let mut contender = Contender::start_empty(STORED, Shape::OwnChannels(cut + live))?;
     contender.seat(0..cut + live)?;
     for (number, conn) in (0..).zip(&mut contender.crowd.conns) {
         conn.follows = true;
