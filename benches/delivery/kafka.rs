@@ -249,14 +249,17 @@ impl Feeder {
 /// The most events a second that do not pile up.
 fn saturate(contender: &mut Contender, mut feeder: Feeder) -> Result<(Feeder, f64), String> {
     let (mut rate, mut kept_up) = (FIRST_RATE, FIRST_RATE);
-    while rate < LAST_RATE {
+    let mut late = 0;
+    while rate < LAST_RATE && late < 2 {
         let (through, _, back) = measure(contender, feeder, rate, 2.0)?;
         feeder = back;
         if through.at(0.99) > TOO_LATE {
-            break;
+            // Once may be somebody else's fault.
+            late += 1;
+        } else {
+            (kept_up, late) = (rate, 0);
+            rate *= GROWTH;
         }
-        kept_up = rate;
-        rate *= GROWTH;
     }
     Ok((feeder, kept_up))
 }
