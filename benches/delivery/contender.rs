@@ -22,6 +22,9 @@ use crate::{
 /// How long nothing may arrive, once everything was published, until the rest counts as lost.
 const STALL: Duration = Duration::from_millis(1500);
 
+/// The share of a processor below which a server has nothing to do.
+const IDLE: f64 = 0.1;
+
 /// How long one load may take.
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -243,7 +246,7 @@ impl Contender {
     fn load(&mut self, commands: &[Command], expected: u64, stall: Duration) -> Result<u64, String> {
         self.crowd.reset();
         let (begun, mut late) = (Instant::now(), 0);
-        let (mut progress, mut seen) = (Instant::now(), 0);
+        let (mut progress, mut seen, mut used) = (Instant::now(), 0, self.server.usage()?);
         for command in commands {
             self.server.tell(command)?;
         }
@@ -255,12 +258,20 @@ impl Contender {
                 if let Answer::Done { late_us } = answer {
                     late = late.max(late_us);
                 }
-                progress = Instant::now();
+                (progress, used) = (Instant::now(), self.server.usage()?);
             }
             if self.crowd.delivered() > seen {
                 (progress, seen) = (Instant::now(), self.crowd.delivered());
             }
-            if (waiting == 0 && progress.elapsed() > stall) || begun.elapsed() > LIMIT {
+            if waiting == 0 && progress.elapsed() > stall {
+                // One that works has not lost anything yet.
+                let usage = self.server.usage()?;
+                if usage.since(&used) < IDLE * progress.elapsed().as_secs_f64() {
+                    break;
+                }
+                (progress, used) = (Instant::now(), usage);
+            }
+            if begun.elapsed() > LIMIT {
                 break;
             }
         }
@@ -277,7 +288,8 @@ fn process(kind: Kind, data: &Path) -> Result<Process, String> {
     if kind == NODE {
         return crate::node::process();
     }
-    let mut process = Process::new(std::env::current_exe().map_err(|error| error.to_string())?);
+    // This very program, also where a build has put another one in its place since.
+    let mut process = Process::new("/proc/self/exe");
     process.arg("serve").args(kind.arguments).env("SLUICE_BENCH_DATA", data);
     Ok(process)
 }

@@ -42,7 +42,7 @@ fn machine(plan: &Plan, seconds: f64) -> String {
         (
             "sluice",
             format!(
-                "{}, embedded parts, all defaults; mimalloc, as all servers in Rust here",
+                "{}, embedded parts, all defaults, the log in memory (`sluice-stored`: the store); mimalloc, as all servers in Rust here",
                 env!("CARGO_PKG_VERSION")
             ),
         ),

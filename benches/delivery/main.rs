@@ -106,27 +106,36 @@ fn measure(plan: &Plan) -> Result<(), String> {
     if plan.takes("node") {
         node::install()?;
     }
+    let wants = |scenario: &str| {
+        let wanted = plan.wants(scenario);
+        if wanted {
+            eprintln!("── {scenario}, after {:.0} s", begun.elapsed().as_secs_f64());
+        }
+        wanted
+    };
     let mut groups = Vec::new();
-    for (name, sockets) in [("fan-out-1k", 1000), ("fan-out-5k", 5000)] {
-        // With as few sockets as the first one it would say nothing new.
-        if plan.wants(name) && !(plan.quick && sockets > 1000) {
-            groups.extend(scenarios::fan_out(plan, name, sockets)?);
-        }
+    if wants("fan-out-1k") {
+        groups.extend(scenarios::fan_out(plan, "fan-out-1k", 1000)?);
     }
-    for (name, sockets) in [("own-channel-5k", 5000), ("own-channel-20k", 20_000)] {
-        if plan.wants(name) {
-            groups.extend(scenarios::own_channel(plan, name, sockets)?);
-        }
+    // With as few sockets as the one before it would say nothing new.
+    if !plan.quick && wants("fan-out-5k") {
+        groups.extend(scenarios::fan_out(plan, "fan-out-5k", 5000)?);
+    }
+    if wants("own-channel-5k") {
+        groups.extend(scenarios::own_channel(plan, "own-channel-5k", 5000)?);
+    }
+    if wants("own-channel-20k") {
+        groups.extend(scenarios::own_channel(plan, "own-channel-20k", 20_000)?);
     }
     let mut findings = report::findings(&groups);
-    let wants = |scenario: &str| plan.wants(scenario) && plan.takes("sluice");
-    if wants("growth") {
+    let alone = |scenario: &str| plan.takes("sluice") && wants(scenario);
+    if alone("growth") {
         findings.extend(grown::run(plan)?);
     }
-    if wants("resume") {
+    if alone("resume") {
         findings.extend(storm::run(plan)?);
     }
-    if wants("kafka") {
+    if alone("kafka") {
         findings.extend(kafka::run(plan)?);
     }
     let text = document::text(plan, &findings, &groups, begun.elapsed().as_secs_f64());

@@ -53,6 +53,11 @@ impl Plan {
 
     /// Seconds of a steady load.
     pub(crate) fn seconds(&self) -> f64 {
+        if self.quick { 1.0 } else { 2.0 }
+    }
+
+    /// Seconds of one whose latencies are looked at.
+    pub(crate) fn long_seconds(&self) -> f64 {
         if self.quick { 1.5 } else { 3.0 }
     }
 

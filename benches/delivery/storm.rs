@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     command::{Answer, Command, Events},
-    contender::{Contender, SLUICE, Shape},
+    contender::{Contender, STORED, Shape},
     finding::Finding,
     plan::Plan,
     tally::Tally,
@@ -39,8 +39,7 @@ struct Storms {
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Finding>, String> {
     let (cut, live) = (plan.sockets(CUT), plan.sockets(LIVE));
-    eprintln!("resume: {cut} of {} clients are cut off", cut + live);
-    let mut contender = Contender::start_empty(SLUICE, Shape::OwnChannels(cut + live))?;
+    let mut contender = Contender::start_empty(STORED, Shape::OwnChannels(cut + live))?;
     contender.seat(0..cut + live)?;
     for (number, conn) in (0..).zip(&mut contender.crowd.conns) {
         conn.follows = true;
@@ -66,7 +65,7 @@ struct Load {
 
 /// Some seconds of events, in which these clients are cut off.
 fn load(contender: &mut Contender, plan: &Plan, whom: std::ops::Range<u32>) -> Result<Load, String> {
-    let events = (RATE * 2.0 * plan.seconds()) as u64;
+    let events = (RATE * 2.0 * plan.long_seconds()) as u64;
     let channels = contender.shape.channels();
     contender.crowd.reset();
     contender.server.tell(&Command::Paced { rate: RATE, events: Events { events, channels, first: 0 } })?;
