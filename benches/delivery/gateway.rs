@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use sluice::{
-    app::{Altered, App, Ports},
+    app::{Altered, App, Ports, listen},
     config::{Config, Sources, Telemetry},
     telemetry,
 };
@@ -32,7 +32,7 @@ use sluice_subscriptions::{
     log::{EventLog, memory::MemoryLog},
     relationships::{ObjectRef, Relationship, SubjectRef, Update},
 };
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::runtime::Runtime;
 
 use crate::{
     role::Peer,
@@ -86,7 +86,8 @@ impl Gateway {
             audit: if off.audit { |_| Arc::new(NoAudit) } else { |audit| audit },
         };
         let app = runtime.block_on(App::build_altered(config, metrics, altered)).map_err(|error| text(&error))?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).map_err(|error| text(&error))?;
+        let local = ([127, 0, 0, 1], 0).into();
+        let listener = runtime.block_on(async { listen(local) }).map_err(|error| text(&error))?;
         let address = listener.local_addr().map_err(|error| text(&error))?;
         let ports = app.ports();
         runtime.spawn(app.run(listener, std::future::pending()));

@@ -72,15 +72,15 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let house = runtime.block_on(House::of(&shape));
     // What is made once is made by then.
-    runtime.block_on(house.publish(shape.members));
+    runtime.block_on(house.publish(house.events(shape.members)));
     let before = house.frames();
-    measured(&runtime, &house, shape.events);
+    measured(&runtime, &house, house.events(shape.events));
     println!("deliveries: {}", house.frames() - before);
 }
 
 /// What is counted.
 #[inline(never)]
-fn measured(runtime: &tokio::runtime::Runtime, house: &House, events: u64) {
+fn measured(runtime: &tokio::runtime::Runtime, house: &House, events: Vec<(u16, RecordedEvent)>) {
     runtime.block_on(house.publish(events));
 }
 
@@ -122,13 +122,18 @@ impl House {
         Self { log, key, sink, members: shape.members, of_each, _handles: handles }
     }
 
-    /// To each member in turn, and waits until all is delivered.
-    async fn publish(&self, events: u64) {
-        let wanted = self.frames() + events * self.of_each;
-        for number in 0..events {
-            let member = number % self.members;
-            let partition = u16::try_from(member % u64::from(PARTITIONS)).expect("few");
-            self.log.append(partition, self.event(member, number));
+    /// For each member in turn.
+    fn events(&self, count: u64) -> Vec<(u16, RecordedEvent)> {
+        let partition = |member: u64| u16::try_from(member % u64::from(PARTITIONS)).expect("few");
+        let members = (0..count).map(|number| (number, number % self.members));
+        members.map(|(number, member)| (partition(member), self.event(member, number))).collect()
+    }
+
+    /// Waits until all is delivered.
+    async fn publish(&self, events: Vec<(u16, RecordedEvent)>) {
+        let wanted = self.frames() + events.len() as u64 * self.of_each;
+        for (partition, event) in events {
+            self.log.append(partition, event);
         }
         while self.frames() < wanted {
             tokio::task::yield_now().await;

@@ -10,7 +10,7 @@ mod outage;
 mod parts;
 mod probes;
 mod relay;
-mod shards;
+mod threads;
 mod watched;
 mod workers;
 
@@ -25,14 +25,14 @@ use sluice_subscriptions::{
     log::EventLog,
     subscribers::Named,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::demo::Identity;
 pub use self::embed::{Altered, Ports};
 pub use self::parts::StartError;
 pub(crate) use self::parts::{kafka_options, postgres_options, spicedb_options};
-use self::{keys::KeyringKeys, parts::Parts, watched::Watched};
+use self::{keys::KeyringKeys, parts::Parts, threads::PartsThread, watched::Watched};
 use crate::{
     auth::{Issuer, TokenRules, Verifier},
     config::{AuthMode, Config, Role},
@@ -57,6 +57,8 @@ const DEMO_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 pub struct App {
     config: Config,
     parts: Parts,
+    /// Behind them: it ends when they are gone.
+    _parts_thread: PartsThread,
     /// Absent where this process serves no clients.
     gate: Option<Arc<Gateway>>,
     issuer: Option<Issuer>,
@@ -93,7 +95,9 @@ impl App {
     /// As [`App::build`].
     pub async fn build_altered(config: Config, metrics: Metrics, altered: Altered) -> Result<Self, StartError> {
         clear_ready_file(&config).map_err(StartError::ReadyFile)?;
-        let parts = Parts::open(&config).await?;
+        let parts_thread = PartsThread::start().map_err(StartError::Threads)?;
+        let given = config.clone();
+        let parts = parts_thread.run(async move { Parts::open(&given).await }).await?;
         let (issuer, verifier) = parts::tokens(&config, &config.data_dir)?;
         if config.has_demo_people() {
             demo::relate(parts.relationships.as_ref(), &config.demo.tenant).await.map_err(StartError::Relationships)?;
@@ -107,7 +111,7 @@ impl App {
             true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks, altered)?)),
             false => None,
         };
-        Ok(Self { config, parts, gate, issuer, tasks, health, metrics })
+        Ok(Self { config, parts, _parts_thread: parts_thread, gate, issuer, tasks, health, metrics })
     }
 
     /// Serves until `shutdown` is done, then drains: WebSockets are closed with advice, requests finished, tasks awaited.
@@ -158,6 +162,22 @@ impl App {
             None => Ok(()),
         }
     }
+}
+
+/// How many connections may wait to be accepted, or as many as the system lets (`net.core.somaxconn`): where a crowd comes back
+/// at once, one that finds no room tries again after seconds.
+const BACKLOG: u32 = 65_535;
+
+/// Listens, for [`App::run`].
+///
+/// # Errors
+/// The address can't be had.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As `TcpListener::bind` has it: what was closed a moment ago does not keep the port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) -> io::Result<()> {
@@ -211,7 +231,7 @@ fn start_engine(
         audit_deadline: AUDIT_DEADLINE,
     };
     let (engine, shards) = Engine::new(engine_parts, config.server.shards(), tasks.token());
-    shards::start(shards, tasks).map_err(StartError::Threads)?;
+    threads::start(shards, tasks).map_err(StartError::Threads)?;
     Ok(engine)
 }
 
