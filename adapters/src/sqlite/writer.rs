@@ -35,6 +35,21 @@ pub(super) trait Work: Send + 'static {
         job: &Self::Job,
     ) -> impl Future<Output = Result<Self::Done, sqlx::Error>> + Send;
 
+    /// Writes some, one after the other. Where one fails, all of them are discarded.
+    fn apply_all(
+        &mut self,
+        db: &mut SqliteConnection,
+        jobs: &[&Self::Job],
+    ) -> impl Future<Output = Result<Vec<Self::Done>, sqlx::Error>> + Send {
+        async move {
+            let mut done = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                done.push(self.apply(db, job).await?);
+            }
+            Ok(done)
+        }
+    }
+
     /// All that was applied is durable. Called before anybody is answered.
     fn committed(&mut self) {}
 
@@ -238,11 +253,7 @@ impl<W: Work> Task<W> {
 
     async fn apply(&mut self, jobs: &[&W::Job]) -> Result<Vec<W::Done>, sqlx::Error> {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.db).await?;
-        let mut done = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            done.push(self.work.apply(&mut self.db, job).await?);
-        }
-        Ok(done)
+        self.work.apply_all(&mut self.db, jobs).await
     }
 
     async fn commit(&mut self) -> Result<(), WriteFailed> {

@@ -44,7 +44,7 @@ impl Inserts {
         &self,
         db: &mut SqliteConnection,
         mut end: Link,
-        mut entries: &[Entry],
+        mut entries: &[&Entry],
     ) -> Result<Link, sqlx::Error> {
         while !entries.is_empty() {
             let room = (SEGMENT - end.number % SEGMENT) as usize;
@@ -60,7 +60,7 @@ impl Inserts {
         &self,
         db: &mut SqliteConnection,
         start: Link,
-        entries: &[Entry],
+        entries: &[&Entry],
     ) -> Result<Link, sqlx::Error> {
         let (writer, first) = (|| self.writer.clone(), start.number + 1);
         let segment = self.earlier + start.number / SEGMENT + 1;
@@ -69,7 +69,7 @@ impl Inserts {
             begin.bind(segment).bind(writer()).bind(first).execute(&mut *db).await?;
         }
         let group = Group::behind(start, entries);
-        let body = |query: Bound, entry: &Entry| query.bind(entry.body.clone());
+        let body = |query: Bound, entry: &&Entry| query.bind(entry.body.clone());
         let places = |query: Bound, rows: Range<usize>| {
             let hashes = &group.hashes[rows.start * HASH_BYTES..(rows.end + 1) * HASH_BYTES];
             query.bind(writer()).bind(first + rows.start as i64).bind(hashes)
@@ -94,7 +94,7 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn behind(start: Link, entries: &'a [Entry]) -> Self {
+    fn behind(start: Link, entries: &[&'a Entry]) -> Self {
         let mut group = Self {
             end: start,
             hashes: start.hash.to_vec(),
