@@ -36,8 +36,13 @@ impl TryFrom<&AuditRecord> for Entry {
 
     fn try_from(record: &AuditRecord) -> Result<Self, AuditUnavailable> {
         let body = serde_json::to_string(record).map_err(|error| AuditUnavailable(error.to_string()))?;
-        let mut entry =
-            Self { tenant: record.tenant.clone(), body: body.into(), users: Vec::new(), patients: Vec::new(), audience: None };
+        let mut entry = Self {
+            tenant: record.tenant.clone(),
+            body: body.into(),
+            users: Vec::new(),
+            patients: Vec::new(),
+            audience: None,
+        };
         match &record.action {
             Action::Deliver { patient, audience, .. } => {
                 entry.patients.extend(patient.clone());

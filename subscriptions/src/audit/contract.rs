@@ -39,12 +39,7 @@ macro_rules! audit_contract {
 }
 
 fn recipient(user: &str) -> Recipient {
-    Recipient {
-        user: user.parse().unwrap(),
-        purpose: PurposeOfUse::Treatment,
-        transport: "sse".into(),
-        seen: None,
-    }
+    Recipient { user: user.parse().unwrap(), purpose: PurposeOfUse::Treatment, transport: "sse".into(), seen: None }
 }
 
 fn seen() -> Seen {

@@ -114,7 +114,9 @@ pub enum Damage {
     Altered,
     #[error("whom it went to can't be told: the audience {0}, which it names, was removed")]
     AudienceMissing(Digest),
-    #[error("whom it went to can't be told: the audience {0}, which it names, was altered, or another was put in its place")]
+    #[error(
+        "whom it went to can't be told: the audience {0}, which it names, was altered, or another was put in its place"
+    )]
     AudienceAltered(Digest),
 }
 

@@ -46,7 +46,10 @@ async fn nobody_updates_deletes_or_truncates() {
         let mut db = PgConnection::connect(url).await.unwrap();
         for table in TABLES {
             for attempt in [
-                format!("UPDATE sluice.{table} SET {} = {0}", if table == "audit_audiences" { "body" } else { "tenant" }),
+                format!(
+                    "UPDATE sluice.{table} SET {} = {0}",
+                    if table == "audit_audiences" { "body" } else { "tenant" }
+                ),
                 format!("DELETE FROM sluice.{table}"),
                 format!("TRUNCATE sluice.{table}"),
             ] {

@@ -78,7 +78,8 @@ async fn every_delivery_is_on_record_with_all_its_recipients() {
         if let Action::Deliver { event_id, patient, audience, .. } = record.action {
             assert_eq!(event_id, "acme-ec-1");
             assert_eq!(patient.expect("a patient").as_str(), "m-1");
-            recipients.push(audience.recipients().iter().map(|recipient| recipient.user.to_string()).collect::<Vec<_>>());
+            recipients
+                .push(audience.recipients().iter().map(|recipient| recipient.user.to_string()).collect::<Vec<_>>());
         }
     }
     recipients.sort();
@@ -157,7 +158,8 @@ async fn who_may_see_different_things_but_has_selected_what_both_may_see_shares_
     });
     let (seen, audience) = deliveries.next().expect("is on record");
     assert!(deliveries.next().is_none() && audience.recipients().len() == 2);
-    let other = audience.recipients().iter().find_map(|recipient| recipient.seen.as_ref()).expect("one was decided otherwise");
+    let other =
+        audience.recipients().iter().find_map(|recipient| recipient.seen.as_ref()).expect("one was decided otherwise");
     assert_ne!(other.visibilities, seen.visibilities, "each has what was decided for her");
 }
 

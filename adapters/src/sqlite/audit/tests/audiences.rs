@@ -30,7 +30,8 @@ async fn an_audience_is_written_once_whoever_writes_it_and_however_often() {
     }
     let mut db = connect(&home).await;
     let mut rows = Vec::new();
-    for table in ["records", "audiences", "audience_users", "audience_records", "audit_patients", "segment_recipients"] {
+    for table in ["records", "audiences", "audience_users", "audience_records", "audit_patients", "segment_recipients"]
+    {
         rows.push(count(&mut db, table).await);
     }
     assert_eq!(rows, [10, 1, 1000, 10, 10, 0]);
@@ -191,14 +192,16 @@ async fn an_old_trail_is_read_as_it_is_and_goes_on() {
             audience(1..=10).canonical()
         );
         let next = end.next(body.as_bytes());
-        sqlx::query("INSERT INTO records (writer, number, prev_hash, hash, body) VALUES ('node-1.old', ?1, ?2, ?3, ?4)")
-            .bind(next.number)
-            .bind(end.hash.as_slice())
-            .bind(next.hash.as_slice())
-            .bind(body)
-            .execute(&mut db)
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO records (writer, number, prev_hash, hash, body) VALUES ('node-1.old', ?1, ?2, ?3, ?4)",
+        )
+        .bind(next.number)
+        .bind(end.hash.as_slice())
+        .bind(next.hash.as_slice())
+        .bind(body)
+        .execute(&mut db)
+        .await
+        .unwrap();
         end = next;
     }
     db.close().await.unwrap();
