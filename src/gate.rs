@@ -5,11 +5,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use serde_json::Value;
 use sluice_resolvers::{Graph, Operation, RawRequest};
-use sluice_schema::{channel::ChannelPattern, error::ClientError, position::Cursor, viewer::Viewer};
+use sluice_schema::{
+    channel::ChannelPattern, error::ClientError, ids::SubscriptionName, position::Cursor, viewer::Viewer,
+};
 use sluice_subscriptions::{
     deliver::Subscriber,
     engine::{Engine, Handle, Start, Subscribe},
     render::JsonProjection,
+    subscribers::Named,
 };
 
 use crate::{
@@ -22,6 +25,7 @@ pub(crate) struct Gateway {
     pub(crate) verifier: Verifier,
     pub(crate) graph: Graph,
     pub(crate) engine: Engine,
+    pub(crate) named: Named,
 }
 
 struct ParsedOperation {
@@ -35,18 +39,18 @@ impl Parsed for ParsedOperation {
         self.operation.operation_type()
     }
 
-    async fn execute(self: Box<Self>, viewer: &Viewer, via: Transport) -> Answer {
-        self.graph.execute(Arc::new(viewer.clone()), self.operation, name(via)).await
+    async fn execute(self: Box<Self>, viewer: Arc<Viewer>, via: Transport) -> Answer {
+        self.graph.execute(viewer, self.operation, name(via)).await
     }
 
     async fn subscribe(
         self: Box<Self>,
-        viewer: &Viewer,
+        viewer: Arc<Viewer>,
         via: Transport,
         subscriber: Arc<dyn Subscriber>,
+        behind: Option<Cursor>,
     ) -> Result<Box<dyn Subscription>, Vec<Value>> {
-        let viewer = Arc::new(viewer.clone());
-        let handle = self.graph.subscribe(viewer, self.operation, name(via), subscriber).await?;
+        let handle = self.graph.subscribe(viewer, self.operation, name(via), subscriber, behind).await?;
         Ok(Box::new(Running(handle)))
     }
 }
@@ -106,6 +110,18 @@ impl Gate for Gateway {
             root: None,
         };
         self.engine.poll(wait, make).await
+    }
+
+    async fn last_acknowledged(&self, viewer: &Viewer, name: &SubscriptionName) -> Result<Option<Cursor>, ClientError> {
+        self.named.last(viewer, name).await
+    }
+
+    async fn acknowledge(&self, viewer: &Viewer, name: &SubscriptionName, cursor: &Cursor) -> Result<(), ClientError> {
+        self.named.acknowledge(viewer, name, cursor).await
+    }
+
+    async fn forget(&self, viewer: &Viewer, name: &SubscriptionName) -> Result<(), ClientError> {
+        self.named.forget(viewer, name).await
     }
 
     fn progress(&self) -> Cursor {

@@ -19,6 +19,7 @@ use sluice_schema::{
     error::{ClientError, Code},
     graphql::HeldBack,
     ids::MemberId,
+    position::Cursor,
     viewer::Viewer,
 };
 use sluice_subscriptions::{
@@ -41,6 +42,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Graph {
     schema: GraphqlSchema,
+    /// The same, for documents that were validated: an extension costs every field that is resolved a boxed call.
+    rendering: GraphqlSchema,
     services: Services,
     limits: Limits,
 }
@@ -61,14 +64,13 @@ impl Graph {
     /// # Errors
     /// A GraphQL field has no annotated source: nobody could say who may see it.
     pub fn new(services: Services, limits: Limits) -> Result<Self, String> {
-        let schema = builder()
-            .data(services.clone())
-            .limit_depth(limits.max_depth)
-            .limit_complexity(limits.max_complexity)
-            .extension(Codes)
-            .finish();
+        let plain = || {
+            let schema = builder().data(services.clone());
+            schema.limit_depth(limits.max_depth).limit_complexity(limits.max_complexity)
+        };
+        let (schema, rendering) = (plain().extension(Codes).finish(), plain().finish());
         annotated::check(&schema.sdl())?;
-        Ok(Self { schema, services, limits })
+        Ok(Self { schema, rendering, services, limits })
     }
 
     /// Parses a request, and holds it against the limits that need no schema.
@@ -96,7 +98,8 @@ impl Graph {
         Answer { body: body(response, executed, cursor, &held_back), executed }
     }
 
-    /// Starts a subscription; dropping its handle ends it.
+    /// Starts a subscription, behind `behind` where the request itself says nothing of where it begins; dropping its handle
+    /// ends it.
     ///
     /// # Errors
     /// GraphQL errors, ready to send.
@@ -106,10 +109,12 @@ impl Graph {
         operation: Operation,
         transport: &'static str,
         subscriber: Arc<dyn Subscriber>,
+        behind: Option<Cursor>,
     ) -> Result<Handle, Vec<Value>> {
         let one = |error: ClientError| vec![error.to_graphql()];
-        let (projection, plan) =
+        let (projection, mut plan) =
             GraphqlProjection::validate(self.schema.clone(), operation).await.map_err(|response| invalid(*response))?;
+        plan.after = plan.after.or(behind);
         let scope = Scope::new(&self.services, viewer.clone(), transport);
         let watched = self.watch(&scope, plan).await;
         let (pattern, start, root) = match watched {
@@ -120,7 +125,7 @@ impl Graph {
                 return Err(one(audited.err().unwrap_or(error)));
             }
         };
-        let projection = Arc::new(projection);
+        let projection = Arc::new(projection.rendered_by(self.rendering.clone()));
         let subscribe = Subscribe { viewer, pattern, projection, start, subscriber, transport, root };
         self.services.engine.subscribe(subscribe).await.map_err(one)
     }

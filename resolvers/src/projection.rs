@@ -14,7 +14,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use prost::Name;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use sluice_schema::{
     access::{Demand, MESSAGES, MessageTable},
     channel::ChannelPattern,
@@ -131,6 +132,13 @@ impl GraphqlProjection {
     }
 }
 
+impl GraphqlProjection {
+    /// With another schema of the same types.
+    pub(crate) fn rendered_by(self, schema: GraphqlSchema) -> Self {
+        Self { schema, ..self }
+    }
+}
+
 fn refusal(error: &ClientError) -> Response {
     Response::from_errors(vec![crate::errors::fail(error.clone()).into_server_error(async_graphql::Pos::default())])
 }
@@ -166,17 +174,26 @@ impl Renderer for GraphqlRenderer {
             // A rendering must not depend on those before it, and an error's text may hold anything.
             return Err(RenderError(format!("{} errors, the first at {:?}", response.errors.len(), error.path)));
         }
-        payload(&response, cursor, execution.held_back.take())
+        payload(&response.data, cursor, execution.held_back.take())
     }
 }
 
-/// `{"data": …, "extensions": {"cursor": …, "redacted": […]}}`
-fn payload(response: &Response, cursor: &str, redacted: Vec<Vec<Value>>) -> Result<Bytes, RenderError> {
-    let mut extensions = json!({ "cursor": cursor });
-    if !redacted.is_empty() {
-        extensions["redacted"] = json!(redacted);
-    }
-    let payload = json!({ "data": response.data, "extensions": extensions });
+/// A GraphQL response, written without a copy of what is in it.
+#[derive(Serialize)]
+struct Payload<'a> {
+    data: &'a async_graphql::Value,
+    extensions: Extensions<'a>,
+}
+
+#[derive(Serialize)]
+struct Extensions<'a> {
+    cursor: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    redacted: Vec<Vec<Value>>,
+}
+
+fn payload(data: &async_graphql::Value, cursor: &str, redacted: Vec<Vec<Value>>) -> Result<Bytes, RenderError> {
+    let payload = Payload { data, extensions: Extensions { cursor, redacted } };
     serde_json::to_vec(&payload).map(Bytes::from).map_err(|error| RenderError(error.to_string()))
 }
 

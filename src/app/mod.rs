@@ -4,11 +4,13 @@ mod background;
 mod banner;
 mod counted;
 mod demo;
+mod embed;
 mod keys;
 mod outage;
 mod parts;
 mod probes;
 mod relay;
+mod threads;
 mod watched;
 mod workers;
 
@@ -18,15 +20,19 @@ use axum::{Router, serve::ListenerExt};
 use sluice_resolvers::{Graph, Limits, Services};
 use sluice_subscriptions::{
     access::Access,
+    audit::AuditTrail,
     engine::{Engine, Parts as EngineParts},
+    log::EventLog,
+    subscribers::Named,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::demo::Identity;
+pub use self::embed::{Altered, Ports};
 pub use self::parts::StartError;
 pub(crate) use self::parts::{kafka_options, postgres_options, spicedb_options};
-use self::{keys::KeyringKeys, parts::Parts, watched::Watched};
+use self::{keys::KeyringKeys, parts::Parts, threads::PartsThread, watched::Watched};
 use crate::{
     auth::{Issuer, TokenRules, Verifier},
     config::{AuthMode, Config, Role},
@@ -51,6 +57,8 @@ const DEMO_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 pub struct App {
     config: Config,
     parts: Parts,
+    /// Behind them: it ends when they are gone.
+    _parts_thread: PartsThread,
     /// Absent where this process serves no clients.
     gate: Option<Arc<Gateway>>,
     issuer: Option<Issuer>,
@@ -78,8 +86,18 @@ impl App {
     /// # Errors
     /// A part can't start; one sentence says which and why.
     pub async fn build(config: Config, metrics: Metrics) -> Result<Self, StartError> {
+        Self::build_altered(config, metrics, Altered::default()).await
+    }
+
+    /// As [`App::build`], with some of what decides and records altered: for who holds a gateway against one without.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_altered(config: Config, metrics: Metrics, altered: Altered) -> Result<Self, StartError> {
         clear_ready_file(&config).map_err(StartError::ReadyFile)?;
-        let parts = Parts::open(&config).await?;
+        let parts_thread = PartsThread::start().map_err(StartError::Threads)?;
+        let given = config.clone();
+        let parts = parts_thread.run(async move { Parts::open(&given).await }).await?;
         let (issuer, verifier) = parts::tokens(&config, &config.data_dir)?;
         if config.has_demo_people() {
             demo::relate(parts.relationships.as_ref(), &config.demo.tenant).await.map_err(StartError::Relationships)?;
@@ -90,10 +108,10 @@ impl App {
         background::start(&parts, &config, &tasks).await?;
         probes::start(&parts, &health, &tasks);
         let gate = match config.server.has(Role::Gateway) {
-            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks)?)),
+            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks, altered)?)),
             false => None,
         };
-        Ok(Self { config, parts, gate, issuer, tasks, health, metrics })
+        Ok(Self { config, parts, _parts_thread: parts_thread, gate, issuer, tasks, health, metrics })
     }
 
     /// Serves until `shutdown` is done, then drains: WebSockets are closed with advice, requests finished, tasks awaited.
@@ -146,6 +164,22 @@ impl App {
     }
 }
 
+/// How many connections may wait to be accepted, or as many as the system lets (`net.core.somaxconn`): where a crowd comes back
+/// at once, one that finds no room tries again after seconds.
+const BACKLOG: u32 = 65_535;
+
+/// Listens, for [`App::run`].
+///
+/// # Errors
+/// The address can't be had.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As `TcpListener::bind` has it: what was closed a moment ago does not keep the port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) -> io::Result<()> {
     // An event must not wait for the next one to fill a segment.
     let listener = listener.tap_io(|socket| {
@@ -163,10 +197,13 @@ fn gateway(
     verifier: Verifier,
     health: &Arc<Health>,
     tasks: &Tasks,
+    altered: Altered,
 ) -> Result<Gateway, StartError> {
     let relationships = Watched::new(parts.relationships.clone(), "relationships", health.clone());
-    let access = Arc::new(Access::new(Arc::new(relationships), ACCESS_DEADLINE));
-    let engine = start_engine(parts, access.clone(), health.clone(), tasks);
+    let access = Arc::new((altered.access)(Access::new(Arc::new(relationships), ACCESS_DEADLINE)));
+    let audit = Arc::new(Watched::new((altered.audit)(parts.audit()), "audit", health.clone()));
+    let log = altered.log.unwrap_or_else(|| parts.log.clone());
+    let engine = start_engine(parts, config, log, access.clone(), audit, tasks)?;
     let services = Services {
         eligibility: parts.eligibility(),
         reader: parts.eligibility().reader(),
@@ -174,20 +211,28 @@ fn gateway(
         engine: engine.clone(),
     };
     let graph = Graph::new(services, limits(config)).map_err(StartError::Schema)?;
-    Ok(Gateway { verifier, graph, engine })
+    let named = Named::new(parts.subscribers(), engine.clone());
+    Ok(Gateway { verifier, graph, engine, named })
 }
 
-fn start_engine(parts: &Parts, access: Arc<Access>, health: Arc<Health>, tasks: &Tasks) -> Engine {
+fn start_engine(
+    parts: &Parts,
+    config: &Config,
+    log: Arc<dyn EventLog>,
+    access: Arc<Access>,
+    audit: Arc<dyn AuditTrail>,
+    tasks: &Tasks,
+) -> Result<Engine, StartError> {
     let engine_parts = EngineParts {
-        log: parts.log.clone(),
+        log,
         access,
-        audit: Arc::new(Watched::new(parts.audit(), "audit", health)),
+        audit,
         keys: Arc::new(KeyringKeys(parts.keyring())),
         audit_deadline: AUDIT_DEADLINE,
     };
-    let (engine, shard) = Engine::new(engine_parts, tasks.token());
-    tasks.spawn("engine", |_token| shard);
-    engine
+    let (engine, shards) = Engine::new(engine_parts, config.server.shards(), tasks.token());
+    threads::start(shards, tasks).map_err(StartError::Threads)?;
+    Ok(engine)
 }
 
 fn limits(config: &Config) -> Limits {

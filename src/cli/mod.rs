@@ -17,5 +17,5 @@ pub use wiring::{audit_verify, build, doctor, master_key, migrate, run, schema, 
 /// # Errors
 /// It is taken, or not ours to open.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| Failure::Bind { address, error })
+    crate::app::listen(address).map_err(|error| Failure::Bind { address, error })
 }

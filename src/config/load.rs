@@ -167,6 +167,7 @@ fn sections(config: &Config) -> Result<(), (&'static str, &'static str)> {
     let limits = &config.limits;
     let one = "it must be at least 1";
 
+    must(config.server.shards <= 1024, "server.shards", "it must be at most 1024")?;
     must(limits.max_depth > 0, "limits.max_depth", one)?;
     must(limits.max_aliases > 0, "limits.max_aliases", one)?;
     must(limits.max_tokens > 0, "limits.max_tokens", one)?;

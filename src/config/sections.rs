@@ -3,7 +3,9 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
+    thread,
 };
 
 use serde::Deserialize;
@@ -76,6 +78,8 @@ pub struct Server {
     pub roles: Vec<Role>,
     /// This process's name in the audit trail; the host's where it is not set.
     pub node: Option<String>,
+    /// Over how many tasks, each on a core of its own, subscriptions are spread; 0: as many as there are cores.
+    pub shards: usize,
 }
 
 impl Default for Server {
@@ -86,6 +90,7 @@ impl Default for Server {
             drain_seconds: 10,
             roles: vec![Role::Gateway, Role::Relay, Role::Worker],
             node: None,
+            shards: 0,
         }
     }
 }
@@ -93,6 +98,11 @@ impl Default for Server {
 impl Server {
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    pub fn shards(&self) -> NonZeroUsize {
+        let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        NonZeroUsize::new(self.shards).unwrap_or_else(cores)
     }
 }
 

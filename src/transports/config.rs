@@ -19,10 +19,9 @@ pub struct TransportConfig {
     pub max_concurrency: usize,
     /// How much may wait to be sent to one WebSocket. Past it the client is told to resume by cursor (close code 1013).
     pub max_queued_bytes: usize,
-    /// What a WebSocket holds for reading, even when idle.
-    pub read_buffer_bytes: usize,
-    /// How much is gathered before it is written to a WebSocket.
-    pub write_buffer_bytes: usize,
+    /// How much may wait to be sent to all WebSockets together. Past it those who have something waiting are told to resume
+    /// by cursor as well; whoever keeps up is served on.
+    pub max_queued_bytes_of_all: usize,
     /// How long a WebSocket client may take until its `connection_init`.
     #[serde(rename = "init_timeout_ms", deserialize_with = "milliseconds")]
     pub init_timeout: Duration,
@@ -57,8 +56,7 @@ impl Default for TransportConfig {
             max_operations: 100,
             max_concurrency: 16,
             max_queued_bytes: 1024 * 1024,
-            read_buffer_bytes: 2 * 1024,
-            write_buffer_bytes: 4 * 1024,
+            max_queued_bytes_of_all: 256 * 1024 * 1024,
             init_timeout: Duration::from_secs(3),
             ping_interval: Duration::from_secs(25),
             max_silent_intervals: 2,
@@ -91,6 +89,7 @@ impl TransportConfig {
             ("max_operations", self.max_operations),
             ("max_concurrency", self.max_concurrency),
             ("max_queued_bytes", self.max_queued_bytes),
+            ("max_queued_bytes_of_all", self.max_queued_bytes_of_all),
             ("max_silent_intervals", self.max_silent_intervals as usize),
             ("init_timeout_ms", self.init_timeout.as_millis() as usize),
             ("ping_interval_ms", self.ping_interval.as_millis() as usize),

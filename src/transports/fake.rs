@@ -1,6 +1,7 @@
 //! A gate for tests: it answers by the words of the query, and tells the test what it was asked.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -13,10 +14,11 @@ use serde_json::{Value, json};
 use sluice_schema::{
     channel::ChannelPattern,
     error::{ClientError, Code},
+    ids::SubscriptionName,
     position::{Cursor, Epoch, ReadVector},
     viewer::{PurposeOfUse, Viewer},
 };
-use sluice_subscriptions::deliver::Subscriber;
+use sluice_subscriptions::{deliver::Subscriber, subscribers::moved_on};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -39,6 +41,10 @@ pub(super) struct FakeGate {
     /// Lets a query or mutation with `slow` in it finish.
     pub(super) release: Arc<Notify>,
     pub(super) progress: Arc<Mutex<ReadVector>>,
+    /// Where the last subscription was said to begin by the name that its client goes by.
+    pub(super) behind: Arc<Mutex<Option<Cursor>>>,
+    /// By name; `away` can't be had.
+    pub(super) acknowledged: Mutex<BTreeMap<String, Cursor>>,
 }
 
 pub(super) struct Server {
@@ -52,8 +58,13 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn start(config: TransportConfig) -> Self {
         let (sender, asked) = mpsc::unbounded_channel();
-        let gate =
-            FakeGate { asked: sender, release: Arc::default(), progress: Arc::new(Mutex::new(ReadVector(vec![7]))) };
+        let gate = FakeGate {
+            asked: sender,
+            release: Arc::default(),
+            progress: Arc::new(Mutex::new(ReadVector(vec![7]))),
+            behind: Arc::default(),
+            acknowledged: Mutex::default(),
+        };
         let (gate, drain) = (Arc::new(gate), CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -107,6 +118,7 @@ struct FakeOperation {
     asked: mpsc::UnboundedSender<Asked>,
     release: Arc<Notify>,
     progress: Arc<Mutex<ReadVector>>,
+    behind: Arc<Mutex<Option<Cursor>>>,
 }
 
 #[async_trait]
@@ -115,7 +127,7 @@ impl Parsed for FakeOperation {
         self.operation_type
     }
 
-    async fn execute(self: Box<Self>, _: &Viewer, _: Transport) -> Answer {
+    async fn execute(self: Box<Self>, _: Arc<Viewer>, _: Transport) -> Answer {
         let query = &self.request.query;
         let _ = self.asked.send(Asked::Executing);
         if query.contains("panic") {
@@ -134,10 +146,12 @@ impl Parsed for FakeOperation {
 
     async fn subscribe(
         self: Box<Self>,
-        _: &Viewer,
+        _: Arc<Viewer>,
         _: Transport,
         subscriber: Arc<dyn Subscriber>,
+        behind: Option<Cursor>,
     ) -> Result<Box<dyn Subscription>, Vec<Value>> {
+        *self.behind.lock().unwrap() = behind;
         let query = &self.request.query;
         if query.contains("denied") {
             return Err(vec![ClientError::not_found().to_graphql()]);
@@ -173,7 +187,8 @@ impl Gate for FakeGate {
             _ => return Err(ClientError::new(Code::ParseFailed, "not GraphQL")),
         };
         let (asked, release, progress) = (self.asked.clone(), self.release.clone(), self.progress.clone());
-        Ok(Box::new(FakeOperation { operation_type, request, asked, release, progress }))
+        let behind = self.behind.clone();
+        Ok(Box::new(FakeOperation { operation_type, request, asked, release, progress, behind }))
     }
 
     async fn poll(
@@ -199,6 +214,29 @@ impl Gate for FakeGate {
             _ => vec![Bytes::from_static(br#"{"n":1}"#), Bytes::from_static(br#"{"n":2}"#)],
         };
         Ok(Polled { events, cursor: self.progress() })
+    }
+
+    async fn last_acknowledged(&self, _: &Viewer, name: &SubscriptionName) -> Result<Option<Cursor>, ClientError> {
+        if name.as_str() == "away" {
+            return Err(ClientError::unavailable());
+        }
+        Ok(self.acknowledged.lock().unwrap().get(name.as_str()).cloned())
+    }
+
+    async fn acknowledge(&self, _: &Viewer, name: &SubscriptionName, cursor: &Cursor) -> Result<(), ClientError> {
+        if cursor.epoch != Epoch(1) {
+            return Err(ClientError::new(Code::CursorExpired, "of another log"));
+        }
+        let mut acknowledged = self.acknowledged.lock().unwrap();
+        if let Some(moved) = moved_on(acknowledged.get(name.as_str()), cursor) {
+            acknowledged.insert(name.to_string(), moved);
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, _: &Viewer, name: &SubscriptionName) -> Result<(), ClientError> {
+        self.acknowledged.lock().unwrap().remove(name.as_str());
+        Ok(())
     }
 
     fn progress(&self) -> Cursor {

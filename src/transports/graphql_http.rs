@@ -55,7 +55,7 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
     if !is_json(request.headers()) {
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be `Content-Type: application/json`."));
     }
-    let viewer = bearer::authenticate(&*context.gate, request.headers())?;
+    let viewer = Arc::new(bearer::authenticate(&*context.gate, request.headers())?);
     let request = read(request, context.config.max_body_bytes).await?;
     match context.gate.parse(request) {
         Err(error) => Ok(not_executed(media, http_status(error.code), error_body(&error))),
@@ -68,11 +68,11 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
 }
 
 /// A mutation runs to its end even if the client goes away meanwhile; a query does not.
-async fn execute(context: &Context, viewer: Viewer, parsed: Box<dyn Parsed>) -> Result<Answer, Refused> {
+async fn execute(context: &Context, viewer: Arc<Viewer>, parsed: Box<dyn Parsed>) -> Result<Answer, Refused> {
     if parsed.operation_type() != OperationType::Mutation {
-        return Ok(parsed.execute(&viewer, Transport::Http).await);
+        return Ok(parsed.execute(viewer, Transport::Http).await);
     }
-    let running = context.tasks.spawn(async move { parsed.execute(&viewer, Transport::Http).await });
+    let running = context.tasks.spawn(async move { parsed.execute(viewer, Transport::Http).await });
     running.await.map_err(|_| ClientError::new(Code::Internal, "A fault of ours; it is unknown what was done.").into())
 }
 

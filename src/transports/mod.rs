@@ -10,6 +10,7 @@ mod negotiate;
 mod origin;
 mod router;
 pub mod status;
+mod websocket;
 
 #[cfg(test)]
 mod fake;
@@ -19,7 +20,9 @@ mod http_tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sluice_schema::{channel::ChannelPattern, error::ClientError, position::Cursor, viewer::Viewer};
+use sluice_schema::{
+    channel::ChannelPattern, error::ClientError, ids::SubscriptionName, position::Cursor, viewer::Viewer,
+};
 use sluice_subscriptions::deliver::Subscriber;
 
 pub use config::{InvalidTransportConfig, TransportConfig};
@@ -78,14 +81,16 @@ pub trait Parsed: Send {
     fn operation_type(&self) -> OperationType;
 
     /// Runs a query or mutation.
-    async fn execute(self: Box<Self>, viewer: &Viewer, via: Transport) -> Answer;
+    async fn execute(self: Box<Self>, viewer: Arc<Viewer>, via: Transport) -> Answer;
 
-    /// Starts a subscription. Errors are GraphQL errors, ready to send (an array for graphql-ws's `error` message).
+    /// Starts a subscription; behind `behind`, where the request itself says nothing of where it begins. Errors are GraphQL
+    /// errors, ready to send (an array for graphql-ws's `error` message).
     async fn subscribe(
         self: Box<Self>,
-        viewer: &Viewer,
+        viewer: Arc<Viewer>,
         via: Transport,
         subscriber: Arc<dyn Subscriber>,
+        behind: Option<Cursor>,
     ) -> Result<Box<dyn Subscription>, Vec<serde_json::Value>>;
 }
 
@@ -107,6 +112,15 @@ pub trait Gate: Send + Sync + 'static {
         after: Option<Cursor>,
         wait: std::time::Duration,
     ) -> Result<Polled, ClientError>;
+
+    /// What the client that goes by this name acknowledged last.
+    async fn last_acknowledged(&self, viewer: &Viewer, name: &SubscriptionName) -> Result<Option<Cursor>, ClientError>;
+
+    /// The client that goes by this name is done with everything up to here; answers when that is durable.
+    async fn acknowledge(&self, viewer: &Viewer, name: &SubscriptionName, cursor: &Cursor) -> Result<(), ClientError>;
+
+    /// Frees a name.
+    async fn forget(&self, viewer: &Viewer, name: &SubscriptionName) -> Result<(), ClientError>;
 
     /// How far the engine is, for pings: a subscriber that was sent everything so far may resume here.
     fn progress(&self) -> Cursor;

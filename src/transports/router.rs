@@ -7,6 +7,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use sluice_schema::error::{ClientError, Code};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -15,6 +16,9 @@ use super::{
     graphql_http, graphql_ws, long_poll,
     status::{error_body, respond},
 };
+
+/// A crowd that comes back at once takes its time: more at once would be no quicker, and hold more memory.
+const STARTS: usize = 64;
 
 /// What all transports of one server share.
 pub(super) struct Context {
@@ -25,7 +29,11 @@ pub(super) struct Context {
     /// Everything that may outlive its HTTP exchange: sockets, and what they run.
     pub(super) tasks: TaskTracker,
     /// The `connection_ack` of graphql-ws, the same for all.
-    pub(super) ack: String,
+    pub(super) ack: Arc<str>,
+    /// How many subscriptions may begin at a time, on all sockets together.
+    pub(super) starts: Arc<Semaphore>,
+    /// What may wait to be sent, on all sockets together.
+    pub(super) budget: Arc<graphql_ws::Budget>,
 }
 
 /// All wire protocols: `/graphql` (GraphQL over HTTP by POST, graphql-transport-ws by WebSocket upgrade), `/graphql/ws`
@@ -46,12 +54,14 @@ pub fn tracked_router(
     drain: CancellationToken,
     tasks: TaskTracker,
 ) -> Router {
-    let ack = graphql_ws::acknowledgement(&config);
+    let ack = graphql_ws::acknowledgement(&config).into();
+    let starts = Arc::new(Semaphore::new(STARTS));
+    let budget = Arc::new(graphql_ws::Budget::new(config.max_queued_bytes_of_all));
     Router::new()
         .route("/graphql", only("POST", post(graphql_http::post).get(graphql_ws::upgrade)))
         .route("/graphql/ws", only("GET", get(graphql_ws::upgrade_only)))
         .route("/events", only("GET", get(long_poll::get)))
-        .with_state(Arc::new(Context { gate, config, drain, tasks, ack }))
+        .with_state(Arc::new(Context { gate, config, drain, tasks, ack, starts, budget }))
 }
 
 fn only(method: &'static str, routes: MethodRouter<Arc<Context>>) -> MethodRouter<Arc<Context>> {

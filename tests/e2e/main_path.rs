@@ -178,3 +178,34 @@ async fn one_check_can_be_watched_and_resumed_by_itself() {
         );
     }
 }
+
+/// A client that keeps nothing, and a gateway that is killed: what was acknowledged is behind them, and all the rest comes.
+#[tokio::test]
+async fn a_client_with_a_name_misses_nothing_and_needs_no_memory() {
+    let server = gateway().await;
+    let named = async |server: &Server| Ws::named(server.subscriptions_url(), server.token("nurse"), "desk-7").await;
+    let subscribe = async |ws: &mut Ws| ws.subscribe("w", WATCH, json!({ "member": MEMBER, "after": null })).await;
+    let (mut ws, acknowledged) = named(&server).await;
+    assert_eq!(acknowledged, None);
+    subscribe(&mut ws).await;
+    // The subscription has begun once the server answers what was sent behind it.
+    ws.ping().await;
+    let (first, [_, first_end]) = answered(&server, "k-1").await;
+    drop(ws);
+
+    let (mut ws, acknowledged) = named(&server).await;
+    assert!(acknowledged.is_some(), "where it began is on record, though it has acknowledged nothing");
+    subscribe(&mut ws).await;
+    let seen = [ws.next_for("w").await, ws.next_for("w").await];
+    assert_eq!(seen.each_ref().map(state), ["ACCEPTED", "ANSWERED"]);
+    assert!(seen.iter().all(|event| event["data"]["memberEligibility"]["id"] == first));
+    assert_eq!(cursor(&seen[1]), first_end);
+    ws.acknowledge(cursor(&seen[0])).await;
+    let home = server.kill().await;
+
+    let server = Server::start_in(home, Options::default()).await;
+    let (mut ws, acknowledged) = named(&server).await;
+    assert_eq!(acknowledged.as_deref(), Some(cursor(&seen[0])));
+    subscribe(&mut ws).await;
+    assert_eq!(ws.next_for("w").await, seen[1], "right behind what was acknowledged");
+}

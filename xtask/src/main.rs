@@ -1,10 +1,12 @@
 //! `cargo xtask`: one command for each thing that is done with this tree. What CI runs is what a person runs.
 
+mod apt;
 mod bench;
 mod cache;
 mod checks;
 mod command;
 mod deny;
+mod instructions;
 mod interrupt;
 mod js;
 mod real;
@@ -28,7 +30,9 @@ cargo xtask test rust|real|js
 cargo xtask ci               Format check, clippy with warnings denied, cargo-deny, then `test`: what CI runs;
                              `--embedded` as above
 cargo xtask services         Start PostgreSQL, Kafka and two SpiceDBs, print what tests need to know, wait for Ctrl-C
-cargo xtask bench NAME       A benchmark, built for release: `main-path`; with `--real`, on the real parts
+cargo xtask bench NAME       A benchmark, built for release: `main-path` or `delivery`; with `--real`, on the real parts
+cargo xtask bench instructions
+                             Counts what a delivery takes, and fails where that is a tenth more than on record; `--record`
 cargo xtask deny             cargo-deny alone: advisories, licences, bans, sources
 cargo xtask schema           Rewrite schema.graphql from the code
 
@@ -60,6 +64,8 @@ fn carry_out(args: &[&str]) -> ExitCode {
         ["ci"] => tallied(checks::all().then(suite::all)),
         ["ci", "--embedded"] => tallied(checks::all().then(suite::embedded)),
         ["services"] => done(services::until_interrupted()),
+        ["bench", "instructions"] => tallied(instructions::check()),
+        ["bench", "instructions", "--record"] => done(instructions::record()),
         ["bench", name, rest @ ..] => done(bench::run_named(name, rest)),
         ["deny"] => tallied(deny::check()),
         ["schema"] => done(schema::rewrite()),

@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::{
     command::{announce, cargo, run, run_counted},
-    js, real, services,
+    instructions, js, real, services,
     tally::Tally,
 };
 
@@ -17,12 +17,12 @@ const EMBEDDED: &str =
 
 /// Rust, the real parts, clients.
 pub(crate) fn all() -> Tally {
-    built_with_parts(|parts| rust().then(|| with(parts, real::tests)).then(js::clients))
+    built_with_parts(|parts| rust().then(|| with(parts, real::tests)).then(js::clients).then(instructions::check))
 }
 
 /// All that runs without the real parts.
 pub(crate) fn embedded() -> Tally {
-    built(|| rust().then(js::clients)).and(Tally::left_out(EMBEDDED.to_owned()))
+    built(|| rust().then(js::clients).then(instructions::check)).and(Tally::left_out(EMBEDDED.to_owned()))
 }
 
 /// Only what runs on the real parts.

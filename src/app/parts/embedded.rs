@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sluice_adapters::sqlite::{DataDir, SqliteAudit, SqliteJournal, SqliteKeyring, SqliteStore, StoreOptions};
+use sluice_adapters::sqlite::{
+    DataDir, SqliteAudit, SqliteJournal, SqliteKeyring, SqliteStore, SqliteSubscribers, StoreOptions,
+};
 use sluice_subscriptions::relationships::{self, Embedded};
 
 use super::{Place, StartError, Storage};
@@ -17,6 +19,7 @@ pub(super) struct Files {
     store: Arc<SqliteStore>,
     audit: Arc<SqliteAudit>,
     keyring: Arc<SqliteKeyring>,
+    subscribers: Arc<SqliteSubscribers>,
 }
 
 pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
@@ -26,13 +29,15 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
     let store = Arc::new(store);
     let audit = Arc::new(SqliteAudit::open(&directory, config.server.node.as_deref().unwrap_or(NODE)).await?);
     let keyring = Arc::new(SqliteKeyring::open(&directory).await?);
+    let subscribers = Arc::new(SqliteSubscribers::open(&directory).await?);
     Ok(Storage {
         store: store.clone(),
         outbox: store.clone(),
         checkpoints: store.clone(),
         audit: audit.clone(),
         keyring: keyring.clone(),
-        place: Place::Files(Files { directory, store, audit, keyring }),
+        subscribers: subscribers.clone(),
+        place: Place::Files(Files { directory, store, audit, keyring, subscribers }),
     })
 }
 
@@ -48,5 +53,6 @@ impl Files {
         self.store.close().await;
         self.audit.close().await;
         self.keyring.close().await;
+        self.subscribers.close().await;
     }
 }

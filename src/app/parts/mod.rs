@@ -26,6 +26,7 @@ use sluice_subscriptions::{
     audit::AuditTrail,
     log::{Checkpoints, EventLog, LogError},
     relationships::{self, Relationships, RelationshipsError},
+    subscribers::SubscriberState,
 };
 
 use self::embedded::Files;
@@ -73,6 +74,8 @@ pub enum StartError {
     Jwks { path: PathBuf, source: JwksError },
     #[error("{0}")]
     Schema(String),
+    #[error("no thread can be started for the engine: {0}; see the limits on threads and memory")]
+    Threads(#[source] std::io::Error),
     #[error("the ready file can't be removed: {0}")]
     ReadyFile(#[source] std::io::Error),
 }
@@ -95,6 +98,7 @@ struct Storage {
     checkpoints: Arc<dyn Checkpoints>,
     audit: Arc<dyn AuditTrail>,
     keyring: Arc<dyn Keyring>,
+    subscribers: Arc<dyn SubscriberState>,
     place: Place,
 }
 
@@ -149,12 +153,21 @@ impl Parts {
         self.storage.checkpoints.clone()
     }
 
+    pub(super) fn store(&self) -> Arc<dyn EventStore> {
+        self.storage.store.clone()
+    }
+
     pub(super) fn audit(&self) -> Arc<dyn AuditTrail> {
         self.storage.audit.clone()
     }
 
     pub(super) fn keyring(&self) -> Arc<dyn Keyring> {
         self.storage.keyring.clone()
+    }
+
+    /// Where clients are that go by a name.
+    pub(super) fn subscribers(&self) -> Arc<dyn SubscriberState> {
+        self.storage.subscribers.clone()
     }
 
     pub(super) fn eligibility(&self) -> EligibilityService {

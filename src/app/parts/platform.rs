@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use sluice_adapters::{
     postgres::{
         Lease, MasterKey, OpenError, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions, PostgresStore,
-        RecentLog, StoreOptions,
+        PostgresSubscribers, RecentLog, StoreOptions,
     },
     spicedb::{SchemaState, SpiceDb, SpiceDbOptions},
 };
@@ -38,6 +38,7 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
         checkpoints: store.clone(),
         audit: audit.clone(),
         keyring,
+        subscribers: Arc::new(PostgresSubscribers::new(&db)),
         place: Place::Platform(Platform { db, store, audit }),
     })
 }

@@ -41,6 +41,14 @@ impl Close {
         Self::new(1013, "A part of the service is away: connect again shortly")
     }
 
+    pub(super) fn not_websocket() -> Self {
+        Self::new(1002, "Not as RFC 6455 has it")
+    }
+
+    pub(super) fn not_text() -> Self {
+        Self::new(1007, "Not text: messages are UTF-8")
+    }
+
     pub(super) fn invalid(what: &str) -> Self {
         Self::new(4400, format!("Invalid message: {what}"))
     }

@@ -1,197 +1,299 @@
-//! The task of one socket: it carries between the wire, the state machine and the operations.
+//! The task of one socket: it carries between the wire, the state machine and the operations. Events pass it by: they go
+//! from the engine through the [`Outbox`] to the socket.
 
-use std::{
-    pin::pin,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::{cell::RefCell, io, ops::ControlFlow, pin::pin, sync::Arc};
+
+use bytes::Bytes;
+use sluice_schema::{ids::SubscriptionName, viewer::Viewer};
+use tokio::{
+    io::Interest,
+    net::TcpStream,
+    time::{Instant, timeout_at},
 };
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::{Sink, SinkExt, Stream, StreamExt, future::pending};
-use sluice_schema::viewer::Viewer;
-use tokio::time::{sleep, timeout};
-
 use super::{
-    super::router::Context,
+    super::{
+        router::Context,
+        websocket::{Decoder, Received},
+    },
     close::Close,
+    durable::Durable,
     operations::Operations,
-    outbox::{Outbox, Outgoing},
-    protocol::{Action, Delivery, Input, Limits, Protocol},
+    outbox::{Outbox, Outgoing, Status},
+    protocol::{Action, Input, Limits, Protocol},
     timers::Timers,
 };
 
-/// Drives a socket from the upgrade to its end.
-pub(super) async fn run(socket: WebSocket, context: Arc<Context>) {
-    let agreed = socket.protocol().is_some();
-    let (mut sink, mut stream) = socket.split();
-    let connection = Connection::new(context);
+/// The largest message that is read at all, as a multiple of the largest that is allowed: between the two the client is
+/// told how much it may send, past it that it is no good.
+const READ_LIMIT: usize = 2;
+
+/// How much is read at once.
+const READ: usize = 16 * 1024;
+
+thread_local! {
+    /// Where it is read to, one for each thread.
+    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// Drives a socket from the upgrade to its end. `agreed`: on the subprotocol. `early`: what the client has sent already.
+pub(super) async fn run(socket: TcpStream, early: Vec<u8>, agreed: bool, context: Arc<Context>) {
+    let socket = Arc::new(socket);
+    let wire = Wire::new(socket.clone(), &context);
+    let connection = Connection::new(socket, context);
     if !agreed {
-        connection.outbox.close(Close::subprotocol());
+        connection.outbox.close(&Close::subprotocol());
     }
-    let closed_by_us = tokio::select! {
-        // An error means that there is nobody to say goodbye to.
-        written = connection.write(&mut sink) => written.is_ok(),
-        () = connection.read(&mut stream) => false,
-        () = connection.overdue() => false,
-    };
-    connection.operations.stop_all();
-    if closed_by_us {
-        connection.linger(&mut stream).await;
+    Task { wire, connection }.run(early).await;
+}
+
+struct Task {
+    wire: Wire,
+    connection: Connection,
+}
+
+impl Task {
+    async fn run(mut self, early: Vec<u8>) {
+        if self.serve(early).await == End::Gone {
+            return;
+        }
+        self.connection.operations.stop_all();
+        let timeout = self.connection.context.config.close_timeout;
+        if timeout_at(Instant::now() + timeout, self.send_rest()).await != Ok(End::Closing) {
+            return;
+        }
+        // Past the time the socket is dropped, whatever the client does.
+        let _ = timeout_at(Instant::now() + timeout, self.linger()).await;
+    }
+
+    /// Until the client is gone, or nothing more is to be queued.
+    async fn serve(&mut self, early: Vec<u8>) -> End {
+        let Self { wire, connection } = self;
+        let context = connection.context.clone();
+        let mut drained = pin!(context.drain.cancelled());
+        let mut draining = false;
+        let mut timers = Timers::new(&context.config);
+        wire.decode(early, connection);
+        loop {
+            let blocked = match connection.outbox.status() {
+                Status::Open { blocked } => blocked,
+                Status::Overflown => {
+                    connection.handle(Input::Lagging);
+                    continue;
+                }
+                Status::Closing { .. } | Status::Closed => return End::Closing,
+                Status::Broken => return End::Gone,
+            };
+            if let Some(viewer) = &connection.viewer {
+                timers.acknowledged(viewer.expires);
+            }
+            tokio::select! {
+                () = wire.ready(blocked, &connection.outbox) => {
+                    if wire.read(connection).is_break() {
+                        return End::Gone;
+                    }
+                }
+                () = connection.outbox.work() => connection.settle(),
+                input = timers.due() => connection.handle(input),
+                () = &mut drained, if !draining => {
+                    draining = true;
+                    connection.handle(Input::Drain { retry: context.config.jittered_retry() });
+                }
+            }
+        }
+    }
+
+    /// Until the close frame has left; the client may send on meanwhile.
+    async fn send_rest(&mut self) -> End {
+        let Self { wire, connection } = self;
+        loop {
+            let blocked = match connection.outbox.status() {
+                Status::Closing { blocked } => blocked,
+                Status::Closed => return End::Closing,
+                Status::Open { .. } | Status::Overflown | Status::Broken => return End::Gone,
+            };
+            tokio::select! {
+                () = wire.ready(blocked, &connection.outbox) => {
+                    if wire.read(connection).is_break() {
+                        return End::Gone;
+                    }
+                }
+                () = connection.outbox.work() => connection.settle(),
+            }
+        }
+    }
+
+    /// Keeps the socket until the client has seen the close frame: one that is dropped with unread bytes is reset, and what
+    /// was sent may be lost with it.
+    async fn linger(&mut self) {
+        let Self { wire, connection } = self;
+        while !connection.said_goodbye {
+            wire.ready(false, &connection.outbox).await;
+            if wire.read(connection).is_break() {
+                return;
+            }
+        }
+    }
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// There is nobody to say goodbye to.
+    Gone,
+    Closing,
+}
+
+/// The reading side of the socket.
+struct Wire {
+    socket: Arc<TcpStream>,
+    /// Absent once the client has sent bytes that are no message: what else it sends is passed over.
+    decoder: Option<Decoder>,
+}
+
+impl Wire {
+    fn new(socket: Arc<TcpStream>, context: &Context) -> Self {
+        let limit = context.config.max_message_bytes.saturating_mul(READ_LIMIT);
+        Self { socket, decoder: Some(Decoder::new(limit)) }
+    }
+
+    /// Waits until there is something to read; meanwhile sends on when the socket takes more.
+    async fn ready(&self, blocked: bool, outbox: &Outbox) {
+        let interest = if blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        match self.socket.ready(interest).await {
+            Ok(ready) if blocked && ready.is_writable() => outbox.unblock(),
+            // An error shows when it is read.
+            _ => {}
+        }
+    }
+
+    /// Reads what there is. `Break`: the client is gone.
+    fn read(&mut self, connection: &mut Connection) -> ControlFlow<()> {
+        READ_BUFFER.with_borrow_mut(|buffer| match self.socket.try_read(buffer) {
+            Ok(0) => ControlFlow::Break(()),
+            Ok(length) => {
+                self.take(&mut buffer[..length], connection);
+                ControlFlow::Continue(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })
+    }
+
+    fn decode(&mut self, mut early: Vec<u8>, connection: &mut Connection) {
+        self.take(&mut early, connection);
+    }
+
+    fn take(&mut self, bytes: &mut [u8], connection: &mut Connection) {
+        let Some(decoder) = &mut self.decoder else { return };
+        if let Err(violation) = decoder.decode(bytes, |received| connection.received(received)) {
+            self.decoder = None;
+            connection.handle(Input::Unreadable(violation));
+        }
     }
 }
 
 struct Connection {
     context: Arc<Context>,
-    protocol: Mutex<Protocol>,
+    protocol: Protocol,
     outbox: Arc<Outbox>,
     operations: Arc<Operations>,
-    viewer: OnceLock<Arc<Viewer>>,
-    /// Whether reading is over, because of bytes that are no message.
-    unreadable: AtomicBool,
+    viewer: Option<Arc<Viewer>>,
+    durable: Option<Arc<Durable>>,
+    /// Whether the client has sent its close frame.
+    said_goodbye: bool,
+}
+
+impl Drop for Connection {
+    /// However its task ended.
+    fn drop(&mut self) {
+        self.operations.stop_all();
+        self.outbox.abandon();
+    }
 }
 
 impl Connection {
-    fn new(context: Arc<Context>) -> Self {
+    fn new(socket: Arc<TcpStream>, context: Arc<Context>) -> Self {
         let config = &context.config;
         let limits = Limits {
             message_bytes: config.max_message_bytes,
             operations: config.max_operations,
             silent_intervals: config.max_silent_intervals,
         };
-        let outbox = Arc::new(Outbox::new(config.max_queued_bytes));
+        let outbox = Arc::new(Outbox::new(config.max_queued_bytes, context.budget.clone(), socket));
         Self {
-            protocol: Mutex::new(Protocol::new(limits, context.ack.clone())),
-            operations: Arc::new(Operations::new(&context, Arc::clone(&outbox))),
+            protocol: Protocol::new(limits, context.ack.clone()),
+            operations: Arc::new(Operations::new(&context, outbox.clone())),
             outbox,
-            viewer: OnceLock::new(),
-            unreadable: AtomicBool::new(false),
+            viewer: None,
+            durable: None,
+            said_goodbye: false,
             context,
         }
     }
 
-    /// Sends what is queued, to the close frame. While this waits for the client, [`Self::read`] goes on.
-    async fn write<S: Sink<Message> + Unpin>(&self, sink: &mut S) -> Result<(), S::Error> {
-        loop {
-            match self.outbox.pop() {
-                Some(Outgoing::Frame(text)) => sink.feed(Message::Text(text.into())).await?,
-                Some(Outgoing::Delivery(delivery)) => self.deliver(delivery, sink).await?,
-                Some(Outgoing::Close(close)) => return sink.send(Message::Close(Some(frame(&close)))).await,
-                None => {
-                    sink.flush().await?;
-                    self.outbox.ready().await;
-                }
+    fn received(&mut self, received: Received<'_>) {
+        match received {
+            Received::Text(text) => self.handle(Input::Text(text)),
+            Received::Binary(_) => self.handle(Input::Binary),
+            Received::Ping(payload) => {
+                // What cannot be queued is dropped: the queue itself says that it is full.
+                let _ = self.outbox.push(Outgoing::Pong(Bytes::copy_from_slice(payload)));
+                self.handle(Input::Heard);
+            }
+            Received::Pong => self.handle(Input::Heard),
+            Received::Close(payload) => {
+                self.said_goodbye = true;
+                self.outbox.answer_close(payload);
             }
         }
     }
 
-    async fn deliver<S: Sink<Message> + Unpin>(&self, delivery: Delivery, sink: &mut S) -> Result<(), S::Error> {
-        let actions = self.protocol.lock().unwrap_or_else(PoisonError::into_inner).deliver(delivery);
-        for action in actions {
-            match action {
-                Action::Send(text) => sink.feed(Message::Text(text.into())).await?,
-                other => self.act(other),
-            }
-        }
-        Ok(())
+    fn handle(&mut self, input: Input<'_>) {
+        let actions = self.protocol.handle(input);
+        actions.into_iter().for_each(|action| self.act(action));
+        self.outbox.flush();
     }
 
-    /// Reads until the client is gone.
-    async fn read<S: Stream<Item = Result<Message, axum::Error>> + Unpin>(&self, stream: &mut S) {
-        let mut drained = pin!(self.context.drain.cancelled());
-        let mut draining = false;
-        let mut timers = Timers::new(&self.context.config);
-        loop {
-            if let Some(viewer) = self.viewer.get() {
-                timers.acknowledged(viewer.expires);
-            }
-            tokio::select! {
-                message = stream.next() => match message {
-                    Some(Ok(message)) => self.received(&message),
-                    Some(Err(_)) => {
-                        // The stream is of no use any more, but the close frame may still get through.
-                        self.unreadable.store(true, Ordering::Relaxed);
-                        self.handle(Input::Unreadable);
-                        pending::<()>().await;
-                    }
-                    None => return,
-                },
-                input = timers.due() => self.handle(input),
-                () = self.outbox.overflown() => self.handle(Input::Lagging),
-                () = &mut drained, if !draining => {
-                    draining = true;
-                    self.handle(Input::Drain { retry: self.context.config.jittered_retry() });
-                }
-            }
-        }
-    }
-
-    /// Resolves when the goodbye takes too long.
-    async fn overdue(&self) {
-        self.outbox.closing().await;
-        sleep(self.context.config.close_timeout).await;
-    }
-
-    /// Keeps the socket until the client has seen the close frame: one that is dropped with unread bytes is reset, and
-    /// what was sent may be lost with it.
-    async fn linger<S: Stream<Item = Result<Message, axum::Error>> + Unpin>(&self, stream: &mut S) {
-        let gone = async {
-            while let Some(Ok(_)) = stream.next().await {}
-            if self.unreadable.load(Ordering::Relaxed) {
-                pending::<()>().await;
-            }
-        };
-        // Past the time the socket is dropped, whatever the client does.
-        let _ = timeout(self.context.config.close_timeout, gone).await;
-    }
-
-    fn received(&self, message: &Message) {
-        match message {
-            Message::Text(text) => self.handle(Input::Text(text.as_str())),
-            Message::Binary(_) => self.handle(Input::Binary),
-            Message::Ping(_) | Message::Pong(_) => self.handle(Input::Heard),
-            // The stream ends when the handshake is over.
-            Message::Close(_) => {}
-        }
-    }
-
-    fn handle(&self, input: Input<'_>) {
-        let actions = self.protocol.lock().unwrap_or_else(PoisonError::into_inner).handle(input);
+    /// Sends what only the state machine can make of results.
+    fn settle(&mut self) {
+        let Self { protocol, outbox, .. } = self;
+        let actions = outbox.settle(|delivery| protocol.deliver(delivery));
         actions.into_iter().for_each(|action| self.act(action));
     }
 
-    fn act(&self, action: Action) {
+    fn act(&mut self, action: Action) {
         match action {
-            // What cannot be queued is dropped: the queue itself says that it is full.
-            Action::Send(text) => drop(self.outbox.push(Outgoing::Frame(text))),
+            Action::Send(text) => drop(self.outbox.push(Outgoing::Text(text))),
             Action::Ping => {
                 let progress = self.context.gate.progress();
                 let reached = self.operations.reached(&progress);
                 let _ = self.outbox.push_ping(reached.as_deref().map(|operations| (&progress, operations)));
             }
-            Action::Authenticate(token) => self.authenticate(&token),
+            Action::Authenticate(token, durable) => self.authenticate(&token, durable),
             Action::Start(operation, request) => {
-                let viewer = self.viewer.get().expect("the state machine starts nothing before authentication");
-                self.operations.start(Arc::clone(viewer), operation, request);
+                let viewer = self.viewer.clone().expect("the state machine starts nothing before authentication");
+                self.operations.start(viewer, self.durable.clone(), operation, request);
             }
+            Action::Acknowledge(cursor, answer) => {
+                self.durable.iter().for_each(|durable| durable.acknowledge(cursor.clone(), answer));
+            }
+            Action::Forget => self.durable.iter().for_each(Durable::forget),
             Action::Stop(operation) => self.operations.stop(&operation),
             Action::Close(close) => {
                 tracing::debug!(code = close.code, "closing a socket");
                 self.operations.stop_all();
-                self.outbox.close(close);
+                self.outbox.close(&close);
             }
         }
     }
 
-    fn authenticate(&self, token: &str) {
+    fn authenticate(&mut self, token: &str, durable: Option<SubscriptionName>) {
         let result = self.context.gate.authenticate(token).map(|viewer| {
-            self.viewer.get_or_init(|| Arc::new(viewer));
+            let viewer = Arc::new(viewer);
+            self.viewer = Some(viewer.clone());
+            self.durable = durable.map(|name| Durable::recall(&self.context, self.outbox.clone(), viewer, name));
         });
         self.handle(Input::Authenticated(result.map_err(|error| error.code)));
     }
-}
-
-fn frame(close: &Close) -> CloseFrame {
-    CloseFrame { code: close.code, reason: close.reason().into() }
 }

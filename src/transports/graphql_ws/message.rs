@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use sluice_schema::position::Cursor;
+use sluice_schema::{ids::SubscriptionName, position::Cursor};
 
 use super::super::{GraphqlRequest, bearer, config::TransportConfig};
 
@@ -14,11 +14,14 @@ const MAX_ID: usize = 1024;
 /// A message from a client.
 #[derive(Debug)]
 pub(super) enum ClientMessage<'a> {
-    /// With the token, if there is one. Nothing else of its payload is read.
-    ConnectionInit(Option<String>),
-    /// With its payload, which is sent back as it is.
-    Ping(Option<&'a RawValue>),
-    Pong,
+    /// With the token, if there is one, and the name that the client goes by. Nothing else of its payload is read.
+    ConnectionInit {
+        token: Option<String>,
+        durable: Option<SubscriptionName>,
+    },
+    /// With its payload, which is sent back as it is, unless it says something.
+    Ping(Option<&'a RawValue>, Option<Progress>),
+    Pong(Option<Progress>),
     Subscribe {
         id: String,
         request: GraphqlRequest,
@@ -37,10 +40,27 @@ struct Wire<'a> {
     payload: Option<&'a RawValue>,
 }
 
+/// What a client that goes by a name says of where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The text of a cursor: it is done with everything up to there.
+    Acknowledge(String),
+    /// It gives its name up.
+    Forget,
+}
+
 #[derive(Deserialize)]
 struct InitPayload {
     #[serde(alias = "Authorization")]
     authorization: Option<Value>,
+    durable: Option<SubscriptionName>,
+}
+
+#[derive(Deserialize)]
+struct ProgressPayload {
+    acknowledge: Option<String>,
+    #[serde(default)]
+    forget: bool,
 }
 
 /// Reads a message. The error says what is wrong, and repeats nothing of it: it goes into a close reason.
@@ -54,9 +74,9 @@ pub(super) fn parse(text: &str) -> Result<ClientMessage<'_>, &'static str> {
         return Err("`payload` must be an object");
     }
     match &*wire.kind {
-        "connection_init" => token(wire.payload).map(ClientMessage::ConnectionInit),
-        "ping" => Ok(ClientMessage::Ping(wire.payload)),
-        "pong" => Ok(ClientMessage::Pong),
+        "connection_init" => init(wire.payload),
+        "ping" => Ok(ClientMessage::Ping(wire.payload, progress(wire.payload))),
+        "pong" => Ok(ClientMessage::Pong(progress(wire.payload))),
         "subscribe" => Ok(ClientMessage::Subscribe { id: id(wire.id)?, request: request(wire.payload)? }),
         "complete" => Ok(ClientMessage::Complete { id: id(wire.id)? }),
         _ => Err("its `type` is not one that a client sends"),
@@ -81,11 +101,21 @@ fn request(payload: Option<&RawValue>) -> Result<GraphqlRequest, &'static str> {
     GraphqlRequest::parse(payload.get().as_bytes())
 }
 
-fn token(payload: Option<&RawValue>) -> Result<Option<String>, &'static str> {
-    let Some(payload) = payload else { return Ok(None) };
-    let payload: InitPayload = serde_json::from_str(payload.get())
-        .map_err(|_| "the payload of `connection_init` must be an object with one `authorization`")?;
-    Ok(payload.authorization.as_ref().and_then(Value::as_str).and_then(bearer::token).map(str::to_owned))
+fn init<'a>(payload: Option<&RawValue>) -> Result<ClientMessage<'a>, &'static str> {
+    let Some(payload) = payload else { return Ok(ClientMessage::ConnectionInit { token: None, durable: None }) };
+    let InitPayload { authorization, durable } = serde_json::from_str(payload.get())
+        .map_err(|_| "the payload of `connection_init` has one `authorization`, and may have a name as `durable`")?;
+    let token = authorization.as_ref().and_then(Value::as_str).and_then(bearer::token).map(str::to_owned);
+    Ok(ClientMessage::ConnectionInit { token, durable })
+}
+
+/// Pings carry whatever a client likes: what is not of this form says nothing.
+fn progress(payload: Option<&RawValue>) -> Option<Progress> {
+    match serde_json::from_str(payload?.get()).ok()? {
+        ProgressPayload { acknowledge: Some(cursor), .. } => Some(Progress::Acknowledge(cursor)),
+        ProgressPayload { acknowledge: None, forget: true } => Some(Progress::Forget),
+        ProgressPayload { acknowledge: None, forget: false } => None,
+    }
 }
 
 /// The start of every `next` of one operation; the payload and `}` follow.
@@ -95,6 +125,11 @@ pub(super) fn next_head(id: &str) -> String {
 
 pub(super) fn next(head: &str, payload: &str) -> String {
     [head, payload, "}"].concat()
+}
+
+/// The same in parts, of a payload that is a JSON text.
+pub(super) fn next_parts<'a>(head: &'a str, payload: &'a [u8]) -> [&'a [u8]; 3] {
+    [head.as_bytes(), payload, b"}"]
 }
 
 /// `errors` is a JSON array.
@@ -113,6 +148,11 @@ pub(super) fn pong(payload: Option<&RawValue>) -> String {
     }
 }
 
+/// The answer to a ping that said something: `payload` says what came of it.
+pub(super) fn told(payload: &Value) -> String {
+    json!({ "type": "pong", "payload": payload }).to_string()
+}
+
 /// With how far the named subscriptions are, where that may be told: each may be resumed behind `cursor`.
 pub(super) fn ping(progress: Option<(&Cursor, &[String])>) -> String {
     match progress {
@@ -129,4 +169,11 @@ pub(in super::super) fn acknowledgement(config: &TransportConfig) -> String {
     let (base, cap) = (config.retry_base.as_millis() as u64, config.retry_cap.as_millis() as u64);
     let advice = json!({ "baseMs": base, "capMs": cap, "jitter": "full" });
     json!({ "type": "connection_ack", "payload": { "advice": advice } }).to_string()
+}
+
+/// The same for a client that goes by a name: with the cursor that it acknowledged last, if there is one.
+pub(super) fn acknowledgement_of(plain: &str, name: &SubscriptionName, last: Option<&Cursor>) -> String {
+    let mut message: Value = serde_json::from_str(plain).unwrap_or_default();
+    message["payload"]["durable"] = json!({ "name": name.as_str(), "acknowledged": last.map(Cursor::to_string) });
+    message.to_string()
 }

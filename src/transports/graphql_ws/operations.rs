@@ -1,11 +1,8 @@
 //! What one client asked for and is under way.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use sluice_schema::{
@@ -18,7 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     super::{Gate, GraphqlRequest, OperationType, Parsed, Subscription, Transport, router::Context},
-    outbox::{Feed, Outbox, Outgoing},
+    durable::Durable,
+    outbox::{Feed, Outbox, Outgoing, Stream},
     protocol::{Delivery, Operation},
 };
 
@@ -28,14 +26,16 @@ pub(super) struct Operations {
     outbox: Arc<Outbox>,
     tasks: TaskTracker,
     permits: Semaphore,
-    running: Mutex<HashMap<u64, Running>>,
+    starts: Arc<Semaphore>,
+    /// By their numbers. Few: mostly one, and idle sockets are many.
+    running: Mutex<Vec<(u64, Running)>>,
 }
 
 /// Dropping it ends the operation, a mutation excepted: that is never cut off half-way.
 struct Running {
     /// The client's own.
-    id: String,
-    wanted: Arc<AtomicBool>,
+    id: Arc<str>,
+    stream: Arc<Stream>,
     abort: Option<AbortHandle>,
     kind: Kind,
 }
@@ -48,7 +48,7 @@ enum Kind {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.wanted.store(false, Ordering::Release);
+        self.stream.wanted.store(false, Ordering::Release);
         if let Some(abort) = &self.abort {
             abort.abort();
         }
@@ -64,34 +64,46 @@ impl Operations {
             outbox,
             tasks: context.tasks.clone(),
             permits: Semaphore::new(concurrency),
+            starts: Arc::clone(&context.starts),
             running: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Running)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn start(self: &Arc<Self>, viewer: Arc<Viewer>, operation: Operation, request: GraphqlRequest) {
+    /// `durable`: of a client that goes by a name.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        viewer: Arc<Viewer>,
+        durable: Option<Arc<Durable>>,
+        operation: Operation,
+        request: GraphqlRequest,
+    ) {
         let parsed = match self.gate.parse(request) {
             Ok(parsed) => parsed,
             Err(error) => return self.deliver(Delivery::Refused(operation, vec![error.to_graphql()])),
         };
         let kind = parsed.operation_type();
-        let wanted = Arc::new(AtomicBool::new(true));
+        let stream = Arc::new(Stream { head: operation.head.clone(), wanted: AtomicBool::new(true) });
         // Held until the entry is there: the task may be quick.
         let mut running = self.lock();
-        let (number, id) = (operation.number, operation.id.to_string());
-        let job = Job { operations: Arc::clone(self), viewer, operation, parsed, wanted: Arc::clone(&wanted) };
+        let (number, id) = (operation.number, Arc::clone(&operation.id));
+        let job = Job { operations: Arc::clone(self), viewer, durable, operation, parsed, stream: Arc::clone(&stream) };
         let task = self.tasks.spawn(job.run());
         let abort = (kind != OperationType::Mutation).then(|| task.abort_handle());
         let kind = if kind == OperationType::Subscription { Kind::Starting } else { Kind::Execution };
-        running.insert(number, Running { id, wanted, abort, kind });
+        running.push((number, Running { id, stream, abort, kind }));
     }
 
     pub(super) fn stop(&self, operation: &Operation) {
         // Bound, so that it is dropped after the lock is given back.
-        let stopped = self.lock().remove(&operation.number);
+        let stopped = {
+            let mut running = self.lock();
+            let place = running.iter().position(|(number, _)| *number == operation.number);
+            place.map(|place| running.swap_remove(place))
+        };
         drop(stopped);
     }
 
@@ -105,10 +117,10 @@ impl Operations {
     /// a client has to be told whom a progress is true for.
     pub(super) fn reached(&self, progress: &Cursor) -> Option<Vec<String>> {
         let mut ids = Vec::new();
-        for running in self.lock().values() {
+        for (_, running) in self.lock().iter() {
             match &running.kind {
                 Kind::Execution => {}
-                Kind::Live(live) if has_reached(live.as_ref(), progress) => ids.push(running.id.clone()),
+                Kind::Live(live) if has_reached(live.as_ref(), progress) => ids.push(running.id.to_string()),
                 Kind::Starting | Kind::Live(_) => return None,
             }
         }
@@ -118,8 +130,8 @@ impl Operations {
 
     /// Keeps the subscription, unless it was stopped while it started.
     fn keep(&self, number: u64, live: Box<dyn Subscription>) {
-        let unwanted = match self.lock().get_mut(&number) {
-            Some(running) => {
+        let unwanted = match self.lock().iter_mut().find(|(other, _)| *other == number) {
+            Some((_, running)) => {
                 running.kind = Kind::Live(live);
                 running.abort = None;
                 None
@@ -131,7 +143,8 @@ impl Operations {
 
     fn deliver(&self, delivery: Delivery) {
         // A queue that takes no more belongs to a client that is told to resume.
-        let _ = self.outbox.push(Outgoing::Delivery(delivery));
+        let _ = self.outbox.push(Outgoing::Result(delivery));
+        self.outbox.flush();
     }
 }
 
@@ -142,9 +155,10 @@ fn has_reached(live: &dyn Subscription, progress: &Cursor) -> bool {
 struct Job {
     operations: Arc<Operations>,
     viewer: Arc<Viewer>,
+    durable: Option<Arc<Durable>>,
     operation: Operation,
     parsed: Box<dyn Parsed>,
-    wanted: Arc<AtomicBool>,
+    stream: Arc<Stream>,
 }
 
 impl Job {
@@ -152,22 +166,31 @@ impl Job {
         let _fault = Fault { operations: Arc::clone(&self.operations), operation: self.operation.clone() };
         let operations = Arc::clone(&self.operations);
         let Ok(_permit) = operations.permits.acquire().await else { return };
-        if !self.wanted.load(Ordering::Acquire) {
+        if !self.stream.wanted.load(Ordering::Acquire) {
             return;
         }
         match self.parsed.operation_type() {
             OperationType::Subscription => self.subscribe().await,
             OperationType::Query | OperationType::Mutation => {
-                let answer = self.parsed.execute(&self.viewer, Transport::GraphqlWs).await;
+                let answer = self.parsed.execute(self.viewer, Transport::GraphqlWs).await;
                 operations.deliver(Delivery::Answer(self.operation, answer));
             }
         }
     }
 
     async fn subscribe(self) {
-        let Self { operations, viewer, operation, parsed, wanted } = self;
-        let feed = Feed { outbox: Arc::clone(&operations.outbox), operation: operation.clone(), wanted };
-        match parsed.subscribe(&viewer, Transport::GraphqlWs, Arc::new(feed)).await {
+        let Self { operations, viewer, durable, operation, parsed, stream } = self;
+        let Ok(_turn) = operations.starts.acquire().await else { return };
+        let behind = match &durable {
+            Some(durable) => durable.begins_behind().await,
+            None => Ok(None),
+        };
+        let behind = match behind {
+            Ok(behind) => behind,
+            Err(error) => return operations.deliver(Delivery::Refused(operation, vec![error.to_graphql()])),
+        };
+        let feed = Feed { outbox: Arc::clone(&operations.outbox), operation: operation.clone(), stream };
+        match parsed.subscribe(viewer, Transport::GraphqlWs, Arc::new(feed), behind).await {
             Ok(live) => {
                 if let Some(place) = live.place() {
                     operations.outbox.begins_at(&place.vector);

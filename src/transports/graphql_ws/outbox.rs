@@ -1,7 +1,13 @@
-//! What waits to be sent to one client, bounded in bytes.
+//! What waits to be sent to one client, bounded in bytes, and the way to its socket.
+//!
+//! Whoever queues something calls [`Outbox::flush`] on its own thread, which is all that an event costs while the client keeps
+//! up: one system call for all that waits, no task is woken. Only what the socket does not take now is left to the
+//! connection's task.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
+    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,73 +20,139 @@ use sluice_schema::{
     position::{Cursor, ReadVector},
 };
 use sluice_subscriptions::deliver::{Gone, Subscriber};
-use tokio::sync::Notify;
+use tokio::{net::TcpStream, sync::Notify};
+use tungstenite::protocol::frame::coding::Control;
 
 use super::{
+    super::websocket,
+    budget::Budget,
     close::Close,
     message,
-    protocol::{Delivery, Operation},
+    protocol::{Action, Delivery, Operation},
 };
 
 /// What an entry costs beside its bytes, so that a queue of empty ones is bounded too.
 const OVERHEAD: usize = 128;
 
+/// How much goes to the socket in one call.
+const CHUNK: usize = 64 * 1024;
+
+/// A queue that is empty keeps no more room than for so many entries.
+const ROOM: usize = 4;
+
 /// One thing to send.
 #[derive(Debug)]
 pub(super) enum Outgoing {
-    Frame(String),
-    /// Becomes a frame only when it is taken out, and only if it is still wanted. Its bytes are shared with other sockets.
-    Delivery(Delivery),
-    /// The last one.
-    Close(Close),
+    Text(String),
+    /// One event. Its bytes are shared with other sockets, and leave only if they are still wanted by then.
+    Event(Arc<Stream>, Bytes),
+    /// Becomes frames by the connection's task, which knows whether it is still wanted.
+    Result(Delivery),
+    Pong(Bytes),
+    /// The last one: the payload of a close frame.
+    Close(Vec<u8>),
+}
+
+/// The events of one subscription.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// The start of each of its messages.
+    pub(super) head: Arc<str>,
+    pub(super) wanted: AtomicBool,
+}
+
+/// How it stands with the queue, as the connection's task has to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// It takes more. `blocked`: the socket did not take all, and has to be waited for.
+    Open { blocked: bool },
+    /// The bound was passed: what waited is gone.
+    Overflown,
+    /// It takes nothing more, and what there is, to the close frame, has yet to leave.
+    Closing { blocked: bool },
+    /// Everything has left.
+    Closed,
+    /// The socket is of no use any more.
+    Broken,
 }
 
 /// The queue of one socket. Every method returns at once.
 pub(super) struct Outbox {
     limit: usize,
+    budget: Arc<Budget>,
     queue: Mutex<Queue>,
-    ready: Notify,
-    overflow: Notify,
-    closing: Notify,
+    work: Notify,
 }
 
-#[derive(Default)]
 struct Queue {
     entries: VecDeque<Outgoing>,
-    /// What the entries and the one being sent cost.
+    /// What the entries cost.
     bytes: usize,
-    being_sent: usize,
+    /// How much of the first entry has left.
+    written: usize,
     /// The furthest place of all events that were ever queued, and of where subscriptions began.
     told: ReadVector,
     state: State,
+    blocked: bool,
+    /// Absent once it is of no use.
+    socket: Option<Arc<TcpStream>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    #[default]
     Open,
     Overflown,
     Closed,
 }
 
+/// Where frames are put together, one for each thread.
+#[derive(Default)]
+struct Scratch {
+    bytes: Vec<u8>,
+    /// Where each entry ends.
+    ends: Vec<usize>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Why the connection's task has to go on.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// There is something that only the task can turn into frames, or the socket is not ready, or gone.
+    Work,
+}
+
 impl Outbox {
     /// At most `limit` bytes wait at a time; only an entry that is larger by itself may go past, alone.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, queue: Mutex::default(), ready: Notify::new(), overflow: Notify::new(), closing: Notify::new() }
+    pub(super) fn new(limit: usize, budget: Arc<Budget>, socket: Arc<TcpStream>) -> Self {
+        let queue = Queue {
+            entries: VecDeque::new(),
+            bytes: 0,
+            written: 0,
+            told: ReadVector::default(),
+            state: State::Open,
+            blocked: false,
+            socket: Some(socket),
+        };
+        Self { limit, budget, queue: Mutex::new(queue), work: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Queues it; [`Self::flush`] sends it.
     pub(super) fn push(&self, outgoing: Outgoing) -> Result<(), Gone> {
         self.push_to(&mut self.lock(), outgoing)
     }
 
     /// An event, and its cursor as a vector.
-    fn push_event(&self, operation: Operation, payload: Bytes, place: &ReadVector) -> Result<(), Gone> {
+    fn push_event(&self, stream: &Arc<Stream>, payload: &Bytes, place: &ReadVector) -> Result<(), Gone> {
         let mut queue = self.lock();
-        self.push_to(&mut queue, Outgoing::Delivery(Delivery::Next(operation, payload)))?;
+        self.push_to(&mut queue, Outgoing::Event(stream.clone(), payload.clone()))?;
         queue.note(place);
         Ok(())
     }
@@ -96,7 +168,7 @@ impl Outbox {
     pub(super) fn push_ping(&self, progress: Option<(&Cursor, &[String])>) -> Result<(), Gone> {
         let mut queue = self.lock();
         let progress = progress.filter(|(cursor, _)| cursor.vector.covers(&queue.told));
-        self.push_to(&mut queue, Outgoing::Frame(message::ping(progress)))
+        self.push_to(&mut queue, Outgoing::Text(message::ping(progress)))
     }
 
     fn push_to(&self, queue: &mut Queue, outgoing: Outgoing) -> Result<(), Gone> {
@@ -106,64 +178,215 @@ impl Outbox {
             State::Closed => return Err(Gone::Closed),
         }
         let cost = outgoing.cost();
-        if queue.bytes > 0 && queue.bytes.saturating_add(cost) > self.limit {
+        // Whoever has nothing waiting keeps up, and does not pay for those who don't.
+        let fits = queue.bytes == 0 || (queue.bytes.saturating_add(cost) <= self.limit && self.budget.has(cost));
+        if !fits {
             queue.state = State::Overflown;
-            queue.clear();
-            self.overflow.notify_one();
+            self.budget.give_back(queue.clear());
+            self.work.notify_one();
             return Err(Gone::Lagging);
         }
+        self.budget.take(cost);
         queue.bytes += cost;
         queue.entries.push_back(outgoing);
-        self.ready.notify_one();
         Ok(())
     }
 
-    /// The next one to send; whatever was taken before counts as sent.
-    pub(super) fn pop(&self) -> Option<Outgoing> {
+    /// Sends what waits, as far as the socket takes it.
+    pub(super) fn flush(&self) {
         let mut queue = self.lock();
-        queue.bytes -= std::mem::take(&mut queue.being_sent);
-        let outgoing = queue.entries.pop_front()?;
-        queue.being_sent = outgoing.cost();
-        Some(outgoing)
+        if queue.blocked || queue.entries.is_empty() {
+            return;
+        }
+        if self.write(&mut queue) == Left::Work {
+            self.work.notify_one();
+        }
     }
 
-    /// Resolves once something was queued since [`Self::pop`] found nothing. For one waiter.
-    pub(super) async fn ready(&self) {
-        self.ready.notified().await;
+    /// The socket may take more.
+    pub(super) fn unblock(&self) {
+        let mut queue = self.lock();
+        queue.blocked = false;
+        if !queue.entries.is_empty() && self.write(&mut queue) == Left::Work && !queue.blocked {
+            self.work.notify_one();
+        }
     }
 
-    /// Resolves, once, when the bound was passed.
-    pub(super) async fn overflown(&self) {
-        self.overflow.notified().await;
+    fn write(&self, queue: &mut Queue) -> Left {
+        let before = queue.bytes;
+        let left = SCRATCH.with_borrow_mut(|scratch| queue.write(scratch));
+        self.budget.give_back(before - queue.bytes);
+        left
     }
 
-    /// Resolves, once, when it was closed.
-    pub(super) async fn closing(&self) {
-        self.closing.notified().await;
+    /// For the connection's task: turns the results at the front into frames, and sends on. `settle` says what to do of a
+    /// result; what is not to be sent is given back.
+    pub(super) fn settle(&self, mut settle: impl FnMut(Delivery) -> Vec<Action>) -> Vec<Action> {
+        let mut queue = self.lock();
+        let mut others = Vec::new();
+        loop {
+            let before = queue.bytes;
+            let Some(delivery) = queue.pop_result() else { return others };
+            let mut frames = Vec::new();
+            for action in settle(delivery) {
+                match action {
+                    Action::Send(text) => frames.push(Outgoing::Text(text)),
+                    other => others.push(other),
+                }
+            }
+            queue.push_front(frames);
+            self.budget.take(queue.bytes);
+            self.budget.give_back(before);
+            if !queue.blocked {
+                self.write(&mut queue);
+            }
+        }
+    }
+
+    /// Resolves once the task has something to do: see [`Self::status`] and [`Self::settle`]. For one waiter.
+    pub(super) async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let queue = self.lock();
+        let blocked = queue.blocked;
+        match queue.state {
+            _ if queue.socket.is_none() => Status::Broken,
+            State::Open => Status::Open { blocked },
+            State::Overflown => Status::Overflown,
+            State::Closed if queue.entries.is_empty() => Status::Closed,
+            State::Closed => Status::Closing { blocked },
+        }
     }
 
     /// Takes nothing more. What waits is sent before `close` only if that says so.
-    pub(super) fn close(&self, close: Close) {
+    pub(super) fn close(&self, close: &Close) {
+        self.close_with(websocket::close_payload(close.code, close.reason()), close.after_queue);
+    }
+
+    /// The client closes: its close frame is answered.
+    pub(super) fn answer_close(&self, payload: &[u8]) {
+        let code = websocket::closing_code(payload);
+        self.close_with(code.map(|code| websocket::close_payload(code, "")).unwrap_or_default(), false);
+    }
+
+    fn close_with(&self, payload: Vec<u8>, after_queue: bool) {
         let mut queue = self.lock();
         if queue.state == State::Closed {
             return;
         }
-        if !close.after_queue {
-            queue.clear();
+        if !after_queue {
+            self.budget.give_back(queue.clear());
         }
         queue.state = State::Closed;
-        let outgoing = Outgoing::Close(close);
-        queue.bytes += outgoing.cost();
+        let outgoing = Outgoing::Close(payload);
+        let cost = outgoing.cost();
+        self.budget.take(cost);
+        queue.bytes += cost;
         queue.entries.push_back(outgoing);
-        self.ready.notify_one();
-        self.closing.notify_one();
+        if !queue.blocked {
+            self.write(&mut queue);
+        }
+        self.work.notify_one();
+    }
+
+    /// Lets go of the socket and of everything that waits.
+    pub(super) fn abandon(&self) {
+        let mut queue = self.lock();
+        self.budget.give_back(queue.bytes);
+        queue.break_off();
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 
 impl Queue {
-    fn clear(&mut self) {
+    /// All that may go: but for a frame that has left in part, which has to be whole. Gives what that freed.
+    fn clear(&mut self) -> usize {
+        let before = self.bytes;
+        let begun = if self.written > 0 { self.entries.pop_front() } else { None };
+        self.entries = begun.into_iter().collect();
+        self.bytes = self.entries.iter().map(Outgoing::cost).sum();
+        before - self.bytes
+    }
+
+    fn break_off(&mut self) {
         self.entries = VecDeque::new();
-        self.bytes = self.being_sent;
+        (self.bytes, self.written, self.blocked) = (0, 0, false);
+        self.state = State::Closed;
+        self.socket = None;
+    }
+
+    fn pop_result(&mut self) -> Option<Delivery> {
+        let outgoing = self.entries.pop_front_if(|first| matches!(first, Outgoing::Result(_)))?;
+        self.bytes -= outgoing.cost();
+        match outgoing {
+            Outgoing::Result(delivery) => Some(delivery),
+            _ => None,
+        }
+    }
+
+    fn push_front(&mut self, frames: Vec<Outgoing>) {
+        for frame in frames.into_iter().rev() {
+            self.bytes += frame.cost();
+            self.entries.push_front(frame);
+        }
+    }
+
+    /// Sends until nothing is left, or no more goes.
+    fn write(&mut self, scratch: &mut Scratch) -> Left {
+        while !self.entries.is_empty() {
+            if matches!(self.entries.front(), Some(Outgoing::Result(_))) {
+                return Left::Work;
+            }
+            self.compose(scratch);
+            if scratch.bytes.len() > self.written {
+                let Some(socket) = &self.socket else { return Left::Work };
+                match socket.try_write(&scratch.bytes[self.written..]) {
+                    Ok(written) => self.written += written,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.blocked = true;
+                        return Left::Work;
+                    }
+                    Err(_) => {
+                        self.break_off();
+                        return Left::Work;
+                    }
+                }
+            }
+            self.drop_written(scratch);
+        }
+        if self.entries.capacity() > ROOM {
+            self.entries = VecDeque::new();
+        }
+        Left::Nothing
+    }
+
+    /// Puts the next frames together. Copying some hundred bytes costs less than telling the kernel of four places for
+    /// each frame, and keeps nothing for the connection.
+    fn compose(&self, Scratch { bytes, ends }: &mut Scratch) {
+        bytes.clear();
+        ends.clear();
+        for (index, outgoing) in self.entries.iter().enumerate() {
+            let begun = index == 0 && self.written > 0;
+            if bytes.len() >= CHUNK || !outgoing.compose(begun, bytes) {
+                break;
+            }
+            ends.push(bytes.len());
+        }
+    }
+
+    fn drop_written(&mut self, Scratch { ends, .. }: &Scratch) {
+        let gone = ends.iter().take_while(|end| **end <= self.written).count();
+        for outgoing in self.entries.drain(..gone) {
+            self.bytes -= outgoing.cost();
+        }
+        self.written -= gone.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or_default();
     }
 
     fn note(&mut self, place: &ReadVector) {
@@ -177,12 +400,33 @@ impl Queue {
 impl Outgoing {
     fn cost(&self) -> usize {
         let bytes = match self {
-            Self::Frame(text) => text.len(),
-            Self::Delivery(Delivery::Next(_, payload)) => payload.len(),
-            Self::Delivery(Delivery::Answer(_, answer)) => answer.body.len(),
-            Self::Delivery(_) | Self::Close(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::Event(_, payload) | Self::Pong(payload) => payload.len(),
+            Self::Result(Delivery::Answer(_, answer)) => answer.body.len(),
+            Self::Result(_) | Self::Close(_) => 0,
         };
         bytes.saturating_add(OVERHEAD)
+    }
+
+    /// Appends the frame, or nothing where it is not wanted any more (one that has `begun` to leave has to end). `false`: it
+    /// is none yet.
+    fn compose(&self, begun: bool, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Text(text) => {
+                websocket::begin_text(text.len(), out);
+                out.extend_from_slice(text.as_bytes());
+            }
+            Self::Event(stream, payload) if begun || stream.wanted.load(Ordering::Acquire) => {
+                let parts = message::next_parts(&stream.head, payload);
+                websocket::begin_text(parts.iter().map(|part| part.len()).sum(), out);
+                parts.iter().for_each(|part| out.extend_from_slice(part));
+            }
+            Self::Event(..) => {}
+            Self::Pong(payload) => websocket::control(Control::Pong, payload, out),
+            Self::Close(payload) => websocket::control(Control::Close, payload, out),
+            Self::Result(_) => return false,
+        }
+        true
     }
 }
 
@@ -190,90 +434,28 @@ impl Outgoing {
 pub(super) struct Feed {
     pub(super) outbox: Arc<Outbox>,
     pub(super) operation: Operation,
-    /// Whether the operation's results are still wanted.
-    pub(super) wanted: Arc<AtomicBool>,
+    pub(super) stream: Arc<Stream>,
 }
 
 impl Subscriber for Feed {
     fn next(&self, payload: &Bytes, place: &ReadVector) -> Result<(), Gone> {
-        if !self.wanted.load(Ordering::Acquire) {
+        if !self.stream.wanted.load(Ordering::Acquire) {
             return Err(Gone::Closed);
         }
-        self.outbox.push_event(self.operation.clone(), payload.clone(), place)
+        self.outbox.push_event(&self.stream, payload, place)
+    }
+
+    fn flush(&self) {
+        self.outbox.flush();
     }
 
     fn end(&self, error: Option<ClientError>) {
         // A queue that takes no more belongs to a client that is told to resume.
-        let _ = self.outbox.push(Outgoing::Delivery(Delivery::End(self.operation.clone(), error)));
+        let _ = self.outbox.push(Outgoing::Result(Delivery::End(self.operation.clone(), error)));
+        self.outbox.flush();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use sluice_schema::position::Epoch;
-
-    use super::*;
-
-    fn frame(length: usize) -> Outgoing {
-        Outgoing::Frame("x".repeat(length))
-    }
-
-    #[test]
-    fn what_is_over_the_bound_ends_the_queue_and_frees_it() {
-        let outbox = Outbox::new(1000);
-        assert_eq!(outbox.push(frame(1000 - OVERHEAD)), Ok(()));
-        assert_eq!(outbox.push(frame(0)), Err(Gone::Lagging));
-        assert!(outbox.pop().is_none(), "what waited is dropped");
-        assert_eq!(outbox.push(frame(0)), Err(Gone::Lagging), "and nothing comes after the gap");
-        outbox.close(Close::lagging());
-        assert_eq!(outbox.push(frame(0)), Err(Gone::Closed));
-        assert!(matches!(outbox.pop(), Some(Outgoing::Close(close)) if close.code == 1013));
-    }
-
-    #[test]
-    fn what_is_being_sent_counts() {
-        let outbox = Outbox::new(1000);
-        outbox.push(frame(1000 - OVERHEAD)).expect("fits");
-        outbox.pop().expect("is there");
-        assert_eq!(outbox.push(frame(0)), Err(Gone::Lagging));
-        let outbox = Outbox::new(1000);
-        outbox.push(frame(1000 - OVERHEAD)).expect("fits");
-        outbox.pop().expect("is there");
-        assert!(outbox.pop().is_none(), "asking for more says that it was sent");
-        assert_eq!(outbox.push(frame(0)), Ok(()));
-    }
-
-    #[test]
-    fn one_that_is_larger_than_the_bound_goes_alone() {
-        let outbox = Outbox::new(10);
-        assert_eq!(outbox.push(frame(100)), Ok(()));
-        assert_eq!(outbox.push(frame(0)), Err(Gone::Lagging));
-    }
-
-    #[test]
-    fn a_drain_sends_what_waits_and_a_fault_does_not() {
-        for (close, expected) in [(Close::going_away(std::time::Duration::ZERO), 2), (Close::expired(), 1)] {
-            let outbox = Outbox::new(1000);
-            outbox.push(frame(1)).expect("fits");
-            outbox.close(close);
-            assert_eq!(std::iter::from_fn(|| outbox.pop()).count(), expected);
-        }
-    }
-
-    #[test]
-    fn a_ping_never_tells_less_than_was_sent() {
-        let outbox = Outbox::new(1000);
-        let cursor = |seqs: &[u64]| Cursor { epoch: Epoch(1), vector: ReadVector(seqs.to_vec()) };
-        outbox.lock().note(&ReadVector(vec![5, 1]));
-        outbox.lock().note(&ReadVector(vec![2, 3]));
-        let tells = |progress: &Cursor| {
-            outbox.push_ping(Some((progress, &["1".to_owned()]))).expect("fits");
-            matches!(outbox.pop(), Some(Outgoing::Frame(text)) if text.contains(&progress.to_string()))
-        };
-        assert!(!tells(&cursor(&[5, 2])));
-        assert!(tells(&cursor(&[5, 3])));
-        outbox.begins_at(&ReadVector(vec![9, 1]));
-        assert!(!tells(&cursor(&[8, 3])), "a client that came with a cursor is not sent back behind it");
-        assert!(tells(&cursor(&[9, 3])));
-    }
-}
+#[path = "outbox_tests.rs"]
+mod tests;

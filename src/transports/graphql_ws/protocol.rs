@@ -1,16 +1,19 @@
 //! The state machine of one socket. It does no IO: what happened goes in, what to do comes out. Everything that is sent
 //! passes through it, so it alone decides whether an operation's result still goes out.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use serde_json::{Value, value::RawValue};
-use sluice_schema::error::{ClientError, Code};
+use serde_json::{Value, json, value::RawValue};
+use sluice_schema::{
+    error::{ClientError, Code},
+    ids::SubscriptionName,
+    position::{Cursor, MalformedCursor},
+};
 
 use super::{
-    super::{Answer, GraphqlRequest},
+    super::{Answer, GraphqlRequest, websocket::Violation},
     close::Close,
-    message::{self, ClientMessage},
+    message::{self, ClientMessage, Progress},
 };
 
 /// One use of an operation id. An id may be used again once its operation has ended; the number tells the uses apart.
@@ -18,7 +21,8 @@ use super::{
 pub(super) struct Operation {
     pub(super) number: u64,
     pub(super) id: Arc<str>,
-    head: Arc<str>,
+    /// The start of each of its `next` messages.
+    pub(super) head: Arc<str>,
 }
 
 /// What happened, other than results of operations.
@@ -27,7 +31,7 @@ pub(super) enum Input<'a> {
     Text(&'a str),
     Binary,
     /// Bytes that are no message, or one past all bounds.
-    Unreadable,
+    Unreadable(Violation),
     /// A ping or pong of WebSocket's own.
     Heard,
     InitTimeout,
@@ -43,17 +47,21 @@ pub(super) enum Input<'a> {
     },
 }
 
-/// What comes out of an operation. It may be late: the operation may be over, and its id used anew.
+/// What comes out of an operation, beside the events of a subscription. It may be late: the operation may be over, and its id
+/// used anew.
 #[derive(Debug, Clone)]
 pub(super) enum Delivery {
-    /// One event, a GraphQL response.
-    Next(Operation, Bytes),
     /// The subscription is over.
     End(Operation, Option<ClientError>),
     /// The result of a query or mutation.
     Answer(Operation, Answer),
     /// It was not begun; GraphQL errors.
     Refused(Operation, Vec<Value>),
+    /// Where the client was that goes by this name.
+    Recalled(SubscriptionName, Result<Option<Cursor>, Code>),
+    /// What the client acknowledged by a ping is durable, up to here.
+    Acknowledged(Result<Cursor, ClientError>),
+    Forgotten(Result<(), ClientError>),
 }
 
 /// What to do, in this order.
@@ -62,7 +70,11 @@ pub(super) enum Action {
     Send(String),
     /// Send a ping with how far the engine is.
     Ping,
-    Authenticate(String),
+    /// With a token; for a client that goes by a name, [`Delivery::Recalled`] is to follow.
+    Authenticate(String, Option<SubscriptionName>),
+    /// The client is done with everything up to here; whether it is told when that is durable.
+    Acknowledge(Cursor, bool),
+    Forget,
     Start(Operation, GraphqlRequest),
     /// Its results are not wanted any more.
     Stop(Operation),
@@ -79,8 +91,13 @@ pub(super) struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
-    Authenticating,
-    Ready,
+    Authenticating {
+        /// It goes by a name: where it was is looked up as well.
+        durable: bool,
+    },
+    Ready {
+        durable: bool,
+    },
     /// What is queued still goes out.
     Draining,
     Closed,
@@ -88,9 +105,10 @@ enum State {
 
 pub(super) struct Protocol {
     state: State,
-    acknowledgement: String,
+    acknowledgement: Arc<str>,
     limits: Limits,
-    operations: HashMap<Arc<str>, u64>,
+    /// The ids in use, each with its operation's number.
+    operations: Vec<(Arc<str>, u64)>,
     last_number: u64,
     heard: bool,
     silent_intervals: u32,
@@ -98,12 +116,12 @@ pub(super) struct Protocol {
 
 impl Protocol {
     /// `acknowledgement` is the `connection_ack` message.
-    pub(super) fn new(limits: Limits, acknowledgement: String) -> Self {
+    pub(super) fn new(limits: Limits, acknowledgement: Arc<str>) -> Self {
         Self {
             state: State::Waiting,
             acknowledgement,
             limits,
-            operations: HashMap::new(),
+            operations: Vec::new(),
             last_number: 0,
             heard: true,
             silent_intervals: 0,
@@ -117,7 +135,7 @@ impl Protocol {
         match input {
             Input::Text(text) => self.text(text),
             Input::Binary => self.close(Close::invalid("it must be text, not binary")),
-            Input::Unreadable => self.close(Close::too_big(self.limits.message_bytes)),
+            Input::Unreadable(violation) => self.unreadable(violation),
             Input::Heard => self.heard(),
             Input::InitTimeout if self.state == State::Waiting => self.close(Close::init_timeout()),
             Input::InitTimeout => Vec::new(),
@@ -135,15 +153,17 @@ impl Protocol {
     /// Turns a result into frames, unless its operation is over. Called when the frames can be sent at once: what waits
     /// in a queue meanwhile may still be cancelled.
     pub(super) fn deliver(&mut self, delivery: Delivery) -> Vec<Action> {
-        let (Delivery::Next(operation, _)
-        | Delivery::End(operation, _)
-        | Delivery::Answer(operation, _)
-        | Delivery::Refused(operation, _)) = &delivery;
-        if self.operations.get(&operation.id) != Some(&operation.number) {
+        if let Delivery::End(operation, _) | Delivery::Answer(operation, _) | Delivery::Refused(operation, _) =
+            &delivery
+            && self.number(&operation.id) != Some(operation.number)
+        {
             return Vec::new();
         }
         match delivery {
-            Delivery::Next(operation, payload) => self.next(&operation, &payload),
+            Delivery::Recalled(name, last) => self.recalled(&name, last),
+            Delivery::Acknowledged(Ok(cursor)) => tell(&json!({ "acknowledged": cursor.to_string() })),
+            Delivery::Forgotten(Ok(())) => tell(&json!({ "forgotten": true })),
+            Delivery::Acknowledged(Err(error)) | Delivery::Forgotten(Err(error)) => refuse_to_tell(&error),
             Delivery::End(operation, None) => self.end(operation, None, message::complete),
             Delivery::End(operation, Some(error)) => self.refuse(operation, &Value::from(vec![error.to_graphql()])),
             Delivery::Answer(operation, answer) => self.answer(operation, &answer),
@@ -158,40 +178,80 @@ impl Protocol {
         }
         match message::parse(text) {
             Err(what) => self.close(Close::invalid(what)),
-            Ok(ClientMessage::ConnectionInit(token)) => self.init(token),
-            Ok(ClientMessage::Ping(payload)) => vec![Action::Send(message::pong(payload))],
-            Ok(ClientMessage::Pong) => Vec::new(),
+            Ok(ClientMessage::ConnectionInit { token, durable }) => self.init(token, durable),
+            Ok(ClientMessage::Ping(payload, None)) => vec![Action::Send(message::pong(payload))],
+            Ok(ClientMessage::Ping(_, Some(progress))) => self.progress(progress),
+            Ok(ClientMessage::Pong(None)) => Vec::new(),
+            // Nobody waits for what comes of it.
+            Ok(ClientMessage::Pong(Some(progress))) => {
+                let told = self.progress(progress).into_iter();
+                told.filter_map(|action| match action {
+                    Action::Acknowledge(cursor, _) => Some(Action::Acknowledge(cursor, false)),
+                    _ => None,
+                })
+                .collect()
+            }
             Ok(ClientMessage::Subscribe { id, request }) => self.subscribe(id.into(), request),
             Ok(ClientMessage::Complete { id }) => self.complete(id.into()),
         }
     }
 
-    fn init(&mut self, token: Option<String>) -> Vec<Action> {
+    fn init(&mut self, token: Option<String>, durable: Option<SubscriptionName>) -> Vec<Action> {
         if self.state != State::Waiting {
             return self.close(Close::too_many_inits());
         }
         let Some(token) = token else { return self.close(Close::forbidden()) };
-        self.state = State::Authenticating;
-        vec![Action::Authenticate(token)]
+        self.state = State::Authenticating { durable: durable.is_some() };
+        vec![Action::Authenticate(token, durable)]
     }
 
     fn authenticated(&mut self, result: Result<(), Code>) -> Vec<Action> {
         match result {
-            _ if self.state != State::Authenticating => Vec::new(),
+            _ if !matches!(self.state, State::Authenticating { .. }) => Vec::new(),
+            Ok(()) if self.state == State::Authenticating { durable: true } => Vec::new(),
             Ok(()) => {
-                self.state = State::Ready;
-                vec![Action::Send(std::mem::take(&mut self.acknowledgement))]
+                self.state = State::Ready { durable: false };
+                vec![Action::Send(self.acknowledgement.to_string())]
             }
             Err(Code::Unavailable) => self.close(Close::unavailable()),
             Err(_) => self.close(Close::forbidden()),
         }
     }
 
+    fn recalled(&mut self, name: &SubscriptionName, last: Result<Option<Cursor>, Code>) -> Vec<Action> {
+        match last {
+            _ if !matches!(self.state, State::Authenticating { .. }) => Vec::new(),
+            Ok(last) => {
+                self.state = State::Ready { durable: true };
+                let text = message::acknowledgement_of(&self.acknowledgement, name, last.as_ref());
+                vec![Action::Send(text)]
+            }
+            Err(_) => self.close(Close::unavailable()),
+        }
+    }
+
+    fn progress(&self, progress: Progress) -> Vec<Action> {
+        if self.state != (State::Ready { durable: true }) {
+            let text = "Give yourself a name first: `durable` in the payload of connection_init.";
+            return refuse_to_tell(&ClientError::new(Code::BadRequest, text));
+        }
+        match progress {
+            Progress::Forget => vec![Action::Forget],
+            Progress::Acknowledge(text) => match text.parse() {
+                Ok(cursor) => vec![Action::Acknowledge(cursor, true)],
+                Err(malformed) => {
+                    let text = MalformedCursor::to_string(&malformed);
+                    refuse_to_tell(&ClientError::new(Code::MalformedCursor, text))
+                }
+            },
+        }
+    }
+
     fn subscribe(&mut self, id: Arc<str>, request: GraphqlRequest) -> Vec<Action> {
-        if self.state != State::Ready {
+        if !matches!(self.state, State::Ready { .. }) {
             return self.close(Close::unauthorized());
         }
-        if self.operations.contains_key(&id) {
+        if self.number(&id).is_some() {
             return self.close(Close::duplicate(&id));
         }
         if self.operations.len() >= self.limits.operations {
@@ -200,15 +260,23 @@ impl Protocol {
             return vec![Action::Send(message::error(&id, &errors.to_string()))];
         }
         self.last_number += 1;
-        self.operations.insert(Arc::clone(&id), self.last_number);
+        self.operations.push((Arc::clone(&id), self.last_number));
         let head = message::next_head(&id).into();
         vec![Action::Start(Operation { number: self.last_number, id, head }, request)]
     }
 
     /// Unknown ids are no error: the client's `complete` and ours may cross.
     fn complete(&mut self, id: Arc<str>) -> Vec<Action> {
-        let Some(number) = self.operations.remove(&id) else { return Vec::new() };
+        let Some(number) = self.release(&id) else { return Vec::new() };
         vec![Action::Stop(Operation { number, head: Arc::clone(&id), id })]
+    }
+
+    fn unreadable(&mut self, violation: Violation) -> Vec<Action> {
+        self.close(match violation {
+            Violation::TooBig => Close::too_big(self.limits.message_bytes),
+            Violation::NotText => Close::not_text(),
+            Violation::Protocol => Close::not_websocket(),
+        })
     }
 
     fn heard(&mut self) -> Vec<Action> {
@@ -221,14 +289,7 @@ impl Protocol {
         if self.silent_intervals >= self.limits.silent_intervals {
             return self.close(Close::silent());
         }
-        if self.state == State::Ready { vec![Action::Ping] } else { Vec::new() }
-    }
-
-    fn next(&mut self, operation: &Operation, payload: &[u8]) -> Vec<Action> {
-        match std::str::from_utf8(payload) {
-            Ok(payload) => vec![Action::Send(message::next(&operation.head, payload))],
-            Err(_) => self.close(Close::internal()),
-        }
+        if matches!(self.state, State::Ready { .. }) { vec![Action::Ping] } else { Vec::new() }
     }
 
     /// A request that did not get as far as execution is answered with `error`, any other with `next` and `complete`.
@@ -249,9 +310,18 @@ impl Protocol {
     }
 
     fn end(&mut self, operation: Operation, next: Option<String>, last: impl FnOnce(&str) -> String) -> Vec<Action> {
-        self.operations.remove(&operation.id);
+        self.release(&operation.id);
         let last = Action::Send(last(&operation.id));
         next.map(Action::Send).into_iter().chain([last, Action::Stop(operation)]).collect()
+    }
+
+    fn number(&self, id: &str) -> Option<u64> {
+        self.operations.iter().find(|(other, _)| **other == *id).map(|(_, number)| *number)
+    }
+
+    fn release(&mut self, id: &str) -> Option<u64> {
+        let place = self.operations.iter().position(|(other, _)| **other == *id)?;
+        Some(self.operations.swap_remove(place).1)
     }
 
     fn close(&mut self, close: Close) -> Vec<Action> {
@@ -259,6 +329,14 @@ impl Protocol {
         self.operations.clear();
         vec![Action::Close(close)]
     }
+}
+
+fn tell(payload: &Value) -> Vec<Action> {
+    vec![Action::Send(message::told(payload))]
+}
+
+fn refuse_to_tell(error: &ClientError) -> Vec<Action> {
+    tell(&json!({ "errors": [error.to_graphql()] }))
 }
 
 /// The part of a GraphQL response that matters where nothing was executed.

@@ -3,10 +3,14 @@ use std::{collections::HashMap, time::Duration};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sluice_schema::error::{ClientError, Code};
+use sluice_schema::{
+    error::{ClientError, Code},
+    ids::SubscriptionName,
+    position::{Cursor, Epoch, ReadVector},
+};
 
 use super::{
-    super::Answer,
+    super::{Answer, websocket::Violation},
     protocol::{Action, Delivery, Input, Limits, Operation, Protocol},
 };
 
@@ -15,7 +19,7 @@ const ACK: &str = r#"{"type":"connection_ack"}"#;
 const LIMITS: Limits = Limits { message_bytes: 500, operations: 2, silent_intervals: 2 };
 
 fn fresh() -> Protocol {
-    Protocol::new(LIMITS, ACK.to_owned())
+    Protocol::new(LIMITS, ACK.into())
 }
 
 fn ready() -> Protocol {
@@ -41,7 +45,10 @@ fn told(actions: &[Action]) -> String {
     let tell = |action: &Action| match action {
         Action::Send(text) => format!("send {text}"),
         Action::Ping => "ping".to_owned(),
-        Action::Authenticate(token) => format!("authenticate {token}"),
+        Action::Authenticate(token, None) => format!("authenticate {token}"),
+        Action::Authenticate(token, Some(name)) => format!("authenticate {token} as {name}"),
+        Action::Acknowledge(cursor, answer) => format!("acknowledge {:?} {answer}", cursor.vector.0),
+        Action::Forget => "forget".to_owned(),
         Action::Start(operation, request) => format!("start {} {}", operation.id, request.query),
         Action::Stop(operation) => format!("stop {}", operation.id),
         Action::Close(close) => format!("close {} {}", close.code, close.reason()),
@@ -108,7 +115,10 @@ fn what_is_no_message_closes_with_4400() {
         }
     }
     assert_eq!(code(&fresh().handle(Input::Binary)), 4400);
-    assert_eq!(code(&fresh().handle(Input::Unreadable)), 4400);
+    let unreadable = [(Violation::TooBig, 4400), (Violation::NotText, 1007), (Violation::Protocol, 1002)];
+    for (violation, expected) in unreadable {
+        assert_eq!(code(&fresh().handle(Input::Unreadable(violation))), expected);
+    }
 }
 
 #[test]
@@ -167,6 +177,55 @@ fn pings_are_answered_with_their_payload() {
 }
 
 #[test]
+fn a_client_with_a_name_is_told_where_it_was_and_tells_where_it_is() {
+    let mut protocol = fresh();
+    let init = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"desk.1"}}"#;
+    assert_eq!(told(&protocol.handle(Input::Text(init))), "authenticate t as desk.1");
+    assert_eq!(told(&protocol.handle(Input::Authenticated(Ok(())))), "", "it is looked up first");
+    let cursor = Cursor { epoch: Epoch(1), vector: ReadVector(vec![5]) };
+    let name: SubscriptionName = "desk.1".parse().unwrap();
+    let acknowledged = told(&protocol.deliver(Delivery::Recalled(name, Ok(Some(cursor.clone())))));
+    let durable = json!({ "name": "desk.1", "acknowledged": cursor.to_string() });
+    let sent: Value = serde_json::from_str(acknowledged.strip_prefix("send ").unwrap()).unwrap();
+    assert_eq!(sent, json!({ "type": "connection_ack", "payload": { "durable": durable } }));
+
+    let say = |kind: &str, payload: Value| json!({ "type": kind, "payload": payload }).to_string();
+    let acknowledge = json!({ "acknowledge": cursor.to_string() });
+    assert_eq!(told(&protocol.handle(Input::Text(&say("ping", acknowledge.clone())))), "acknowledge [5] true");
+    assert_eq!(told(&protocol.handle(Input::Text(&say("pong", acknowledge)))), "acknowledge [5] false");
+    assert_eq!(told(&protocol.handle(Input::Text(&say("ping", json!({ "forget": true }))))), "forget");
+    let malformed = told(&protocol.handle(Input::Text(&say("ping", json!({ "acknowledge": "x" })))));
+    assert!(malformed.contains("CURSOR_MALFORMED"), "{malformed}");
+    let plain = told(&protocol.handle(Input::Text(&say("ping", json!({ "acknowledge": 5 })))));
+    assert_eq!(plain, r#"send {"type":"pong","payload":{"acknowledge":5}}"#, "whatever else a ping holds comes back");
+    let told_of = told(&protocol.deliver(Delivery::Acknowledged(Ok(cursor.clone()))));
+    assert_eq!(told_of, format!(r#"send {{"payload":{{"acknowledged":"{cursor}"}},"type":"pong"}}"#));
+}
+
+#[test]
+fn a_client_without_a_name_acknowledges_nothing() {
+    let mut protocol = ready();
+    let cursor = Cursor { epoch: Epoch(1), vector: ReadVector(vec![5]) };
+    let payload = json!({ "acknowledge": cursor.to_string() });
+    let refused = told(&protocol.handle(Input::Text(&json!({ "type": "ping", "payload": payload }).to_string())));
+    assert!(refused.contains("BAD_REQUEST") && refused.contains("durable"), "{refused}");
+    assert_eq!(told(&protocol.handle(Input::Text(&json!({ "type": "pong", "payload": payload }).to_string()))), "");
+    let mut protocol = fresh();
+    let bad = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"no name"}}"#;
+    assert_eq!(code(&protocol.handle(Input::Text(bad))), 4400);
+}
+
+#[test]
+fn a_name_that_can_not_be_looked_up_closes_with_1013() {
+    let mut protocol = fresh();
+    let init = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"d"}}"#;
+    protocol.handle(Input::Text(init));
+    protocol.handle(Input::Authenticated(Ok(())));
+    let away = Delivery::Recalled("d".parse().unwrap(), Err(Code::Unavailable));
+    assert_eq!(code(&protocol.deliver(away)), 1013);
+}
+
+#[test]
 fn a_silent_client_is_given_up() {
     let mut protocol = ready();
     assert_eq!(told(&protocol.handle(Input::PingDue)), "ping");
@@ -177,20 +236,14 @@ fn a_silent_client_is_given_up() {
     assert_eq!(code(&protocol.handle(Input::PingDue)), 1001);
 }
 
-fn next(operation: &Operation, payload: &'static str) -> Delivery {
-    Delivery::Next(operation.clone(), Bytes::from_static(payload.as_bytes()))
-}
-
 #[test]
 fn an_operation_runs_to_its_end() {
     let mut protocol = ready();
     let one = start(&mut protocol, "a\"b");
-    let sent = told(&protocol.deliver(next(&one, r#"{"data":1}"#)));
-    assert_eq!(sent, r#"send {"id":"a\"b","type":"next","payload":{"data":1}}"#);
+    assert_eq!(&*one.head, r#"{"id":"a\"b","type":"next","payload":"#);
     let ended = told(&protocol.deliver(Delivery::End(one.clone(), None)));
     assert_eq!(ended, "send {\"id\":\"a\\\"b\",\"type\":\"complete\"}\nstop a\"b");
-    assert_eq!(told(&protocol.deliver(next(&one, "{}"))), "", "nothing after the end");
-    assert_eq!(told(&protocol.deliver(Delivery::End(one, None))), "");
+    assert_eq!(told(&protocol.deliver(Delivery::End(one, None))), "", "nothing after the end");
 
     let two = start(&mut protocol, "2");
     let error = Delivery::End(two.clone(), Some(ClientError::unavailable()));
@@ -228,9 +281,9 @@ fn ids_are_taken_until_their_end() {
     assert_eq!(told(&protocol.handle(Input::Text(r#"{"type":"complete","id":"1"}"#))), "stop 1");
     assert_eq!(told(&protocol.handle(Input::Text(r#"{"type":"complete","id":"1"}"#))), "", "unknown ids are ignored");
     let new = start(&mut protocol, "1");
-    assert_eq!(told(&protocol.deliver(next(&old, "{}"))), "", "a late result is not taken for the new operation's");
-    assert_eq!(told(&protocol.deliver(Delivery::End(old, None))), "");
-    assert_ne!(told(&protocol.deliver(next(&new, "{}"))), "");
+    let late = told(&protocol.deliver(Delivery::End(old, None)));
+    assert_eq!(late, "", "a late result is not taken for the new operation's");
+    assert_ne!(new.number, 1);
     let duplicate = told(&protocol.handle(Input::Text(&subscribe("1"))));
     assert_eq!(duplicate, "close 4409 Subscriber for 1 already exists");
 }
@@ -242,8 +295,8 @@ fn one_operation_too_many_is_refused_alone() {
     start(&mut protocol, "2");
     let refused = told(&protocol.handle(Input::Text(&subscribe("3"))));
     assert!(refused.starts_with(r#"send {"id":"3","type":"error""#) && refused.contains("LIMIT_EXCEEDED"), "{refused}");
-    assert_ne!(told(&protocol.deliver(next(&first, "{}"))), "");
-    protocol.handle(Input::Text(r#"{"type":"complete","id":"1"}"#));
+    assert_eq!(told(&protocol.handle(Input::Text(r#"{"type":"complete","id":"1"}"#))), "stop 1", "the others run on");
+    assert_eq!(first.number, 1);
     start(&mut protocol, "3");
 }
 
@@ -253,18 +306,17 @@ fn a_drain_lets_out_what_is_queued_and_a_fault_does_not() {
     let one = start(&mut protocol, "1");
     protocol.handle(Input::Drain { retry: Duration::ZERO });
     assert_eq!(told(&protocol.handle(Input::Text(&subscribe("2")))), "", "nothing new is begun");
-    assert_ne!(told(&protocol.deliver(next(&one, "{}"))), "");
+    assert_ne!(told(&protocol.deliver(Delivery::End(one, None))), "");
     let mut protocol = ready();
     let one = start(&mut protocol, "1");
     protocol.handle(Input::TokenExpired);
-    assert_eq!(told(&protocol.deliver(next(&one, "{}"))), "");
+    assert_eq!(told(&protocol.deliver(Delivery::End(one, None))), "");
 }
 
 /// One thing that happens to a socket.
 #[derive(Debug, Clone)]
 enum Step {
     Text(String),
-    Next(usize),
     End(usize, bool),
     Answer(usize, bool),
     Ping,
@@ -285,9 +337,8 @@ fn message() -> impl Strategy<Value = String> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => message().prop_map(Step::Text),
-        8 => (0..8_usize).prop_map(Step::Next),
-        3 => (0..8_usize, any::<bool>()).prop_map(|(at, failed)| Step::End(at, failed)),
-        2 => (0..8_usize, any::<bool>()).prop_map(|(at, executed)| Step::Answer(at, executed)),
+        6 => (0..8_usize, any::<bool>()).prop_map(|(at, failed)| Step::End(at, failed)),
+        4 => (0..8_usize, any::<bool>()).prop_map(|(at, executed)| Step::Answer(at, executed)),
         1 => Just(Step::Ping),
         1 => Just(Step::Late),
     ]
@@ -332,7 +383,7 @@ fn run(protocol: &mut Protocol, steps: &[Step]) {
     let (mut model, mut begun) = (Model::default(), Vec::<Operation>::new());
     for step in steps {
         let operation = match step {
-            Step::Next(at) | Step::End(at, _) | Step::Answer(at, _) => begun.iter().rev().nth(*at).cloned(),
+            Step::End(at, _) | Step::Answer(at, _) => begun.iter().rev().nth(*at).cloned(),
             _ => None,
         };
         let actions = match (step, operation.clone()) {
@@ -340,7 +391,6 @@ fn run(protocol: &mut Protocol, steps: &[Step]) {
             (Step::Ping, _) => protocol.handle(Input::PingDue),
             (Step::Late, _) => protocol.handle(Input::InitTimeout),
             (Step::Drain, _) => protocol.handle(Input::Drain { retry: Duration::ZERO }),
-            (Step::Next(_), Some(one)) => protocol.deliver(next(&one, "{}")),
             (Step::End(_, failed), Some(one)) => {
                 protocol.deliver(Delivery::End(one, failed.then(ClientError::unavailable)))
             }

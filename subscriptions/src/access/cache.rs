@@ -44,7 +44,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    fn answers(&self, demand: Mask, act: Option<&'static str>, now: Timestamp) -> bool {
+    pub(super) fn answers(&self, demand: Mask, act: Option<&'static str>, now: Timestamp) -> bool {
         demand.within(self.asked) == demand
             && (act.is_none() || act == self.act)
             && self.until.is_none_or(|until| now < until)
@@ -59,6 +59,8 @@ pub(super) struct Cache {
     state: RwLock<State>,
     /// Until when changes are known, in nanoseconds behind `begun`.
     known_until: AtomicU64,
+    /// As in the state, to be read without it.
+    told: AtomicU64,
     begun: Instant,
     /// For those who decide anew what is running. Each of these was forgotten here before it is told.
     changes: broadcast::Sender<Arc<[Touched]>>,
@@ -104,6 +106,7 @@ impl Cache {
         Self {
             state: RwLock::default(),
             known_until: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             begun: Instant::now(),
             changes: broadcast::Sender::new(CHANGES),
         }
@@ -120,7 +123,7 @@ impl Cache {
 
     /// How many changes were told so far.
     pub(super) fn told(&self) -> u64 {
-        self.read().told
+        self.told.load(Ordering::Acquire)
     }
 
     pub(super) fn asked(&self) -> Asked {
@@ -132,6 +135,13 @@ impl Cache {
         let state = self.read();
         let kept = state.kept(question.viewer, question.member?)?;
         kept.answers(question.demand, act, now).then(|| kept.decided.within(question.demand))
+    }
+
+    /// The same with all that is kept, and how many changes were told by then.
+    pub(super) fn kept(&self, question: &Question<'_>, now: Timestamp) -> Option<(Kept, u64)> {
+        let state = self.read();
+        let kept = state.kept(question.viewer, question.member?)?;
+        kept.answers(question.demand, None, now).then(|| (kept.clone(), state.told))
     }
 
     /// What was asked about the same before: asked again with the rest, so that what is kept grows together.
@@ -183,6 +193,8 @@ impl Heed for Cache {
                 state.recent.pop_front();
             }
         }
+        // Before anybody can read the state again.
+        self.told.store(state.told, Ordering::Release);
         drop(state);
         // Nobody need listen.
         let _ = self.changes.send(touched.into());

@@ -2,6 +2,7 @@
 
 mod affected;
 mod cache;
+mod last;
 
 use std::{
     sync::{Arc, Weak},
@@ -16,8 +17,11 @@ use sluice_schema::{
 };
 use tokio::sync::broadcast;
 
-pub(crate) use self::affected::Affected;
 use self::cache::{Cache, Kept};
+pub(crate) use self::{
+    affected::Affected,
+    last::{KeptDecisions, LastDecision},
+};
 use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError, Touched};
 
 /// What decisions are about, and whose they are, by the names of the authorization schema.
@@ -58,6 +62,13 @@ impl Decided {
     pub(crate) fn within(&self, demand: Mask) -> Self {
         Self { mask: self.mask.within(demand), ..self.clone() }
     }
+
+    #[cfg(any(test, feature = "contract"))]
+    fn unchecked(question: &Question<'_>) -> Self {
+        // All of them share it, as they do a true one.
+        static NONE: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "unchecked".into());
+        Self { mask: question.demand, may: false, revision: NONE.clone() }
+    }
 }
 
 /// Decides. Anything but a clear yes is no.
@@ -65,6 +76,8 @@ pub struct Access {
     relationships: Arc<dyn Relationships>,
     deadline: Duration,
     cache: Arc<Cache>,
+    #[cfg(any(test, feature = "contract"))]
+    unchecked: bool,
 }
 
 impl Access {
@@ -72,7 +85,19 @@ impl Access {
         let cache = Arc::new(Cache::new());
         let heed: Weak<Cache> = Arc::downgrade(&cache);
         relationships.follow(heed);
-        Self { relationships, deadline, cache }
+        Self {
+            relationships,
+            deadline,
+            cache,
+            #[cfg(any(test, feature = "contract"))]
+            unchecked: false,
+        }
+    }
+
+    /// Opens everything to everybody: what a benchmark holds the cost of deciding against.
+    #[cfg(any(test, feature = "contract"))]
+    pub fn unchecked(self) -> Self {
+        Self { unchecked: true, ..self }
     }
 
     /// How many changes were told so far: a decision that was asked for behind it heeds them all.
@@ -85,12 +110,21 @@ impl Access {
         self.cache.changes()
     }
 
+    /// What was decided before and still holds at `now`.
+    pub(crate) fn kept(&self, now: Timestamp) -> KeptDecisions<'_> {
+        KeptDecisions::new(self, now)
+    }
+
     /// What each viewer may see of each member, in the order of the questions: as it was decided before, where every change
     /// since is known, and else by everything that was written before this call.
     ///
     /// # Errors
     /// The relationships are away, slow or at fault: show nothing.
     pub async fn decide(&self, questions: &[Question<'_>]) -> Result<Vec<Decided>, AccessUnavailable> {
+        #[cfg(any(test, feature = "contract"))]
+        if self.unchecked {
+            return Ok(questions.iter().map(Decided::unchecked).collect());
+        }
         let now = Timestamp::now();
         let known = self.cache.is_known();
         let kept = |question| if known { self.cache.get(question, None, now) } else { None };
@@ -193,8 +227,12 @@ fn sees_something(decided: &Decided) -> bool {
     !decided.mask.visibilities.is_empty()
 }
 
+pub(crate) fn count_kept(kept: u64) {
+    metrics::counter!("sluice_access_decisions_total", "from" => "kept").increment(kept);
+}
+
 fn count(kept: usize, asked: usize) {
-    metrics::counter!("sluice_access_decisions_total", "from" => "kept").increment(kept as u64);
+    count_kept(kept as u64);
     metrics::counter!("sluice_access_decisions_total", "from" => "asked").increment(asked as u64);
 }
 

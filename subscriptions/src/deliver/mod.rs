@@ -13,6 +13,9 @@ pub trait Subscriber: Send + Sync {
     /// event's cursor as a vector: a transport that tells progress (pings) must never tell an older one after it.
     fn next(&self, payload: &Bytes, place: &ReadVector) -> Result<(), Gone>;
 
+    /// All that there is for now was handed over: a transport that gathers it sends it. It returns at once, too.
+    fn flush(&self) {}
+
     /// The subscription is over: by an error, or (`None`) because it is complete.
     fn end(&self, error: Option<ClientError>);
 }

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
-    batch::{self, Entry, Renderers},
-    shard::{Attached, Command},
+    batch::{self, Ended, Entry, Held, Reused},
+    shard::{Attached, Command, Join},
     subscription::Live,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct CatchUp {
     live: Arc<Live>,
     vector: ReadVector,
     state: Option<Arc<RecordedEvent>>,
-    renderers: Renderers,
+    reused: Reused,
     pause: Duration,
 }
 
@@ -46,7 +46,7 @@ impl CatchUp {
         vector: ReadVector,
         state: Option<Arc<RecordedEvent>>,
     ) -> Self {
-        Self { shared, live, vector, state, renderers: Renderers::default(), pause: FIRST_PAUSE }
+        Self { shared, live, vector, state, reused: Reused::default(), pause: FIRST_PAUSE }
     }
 
     pub(super) async fn run(mut self) {
@@ -54,7 +54,7 @@ impl CatchUp {
         let shutdown = self.shared.shutdown.clone();
         tokio::select! {
             Done = self.catch_up() => return,
-            () = live.stopped.cancelled() => {}
+            () = live.stopped() => {}
             () = shutdown.cancelled() => {}
         }
         live.end(&self.vector, None);
@@ -67,7 +67,7 @@ impl CatchUp {
                 return done;
             }
         }
-        let mut progress = self.shared.progress.subscribe();
+        let mut progress = self.shared.shard(&self.live).progress.subscribe();
         loop {
             let target = progress.borrow_and_update().clone();
             for (partition, head) in target.partitions() {
@@ -88,7 +88,11 @@ impl CatchUp {
     async fn read_to(&mut self, partition: Partition, head: Seq) -> Result<(), Done> {
         while self.vector.get(partition) < head {
             let after = self.vector.get(partition);
-            match reader::read_after(self.shared.parts.log.as_ref(), partition, after, CHUNK).await {
+            let read = {
+                let _turn = self.shared.turn().await;
+                reader::read_after(self.shared.parts.log.as_ref(), partition, after, CHUNK).await
+            };
+            match read {
                 Ok(mut events) => {
                     events.retain(|event| event.position.seq <= head);
                     if events.is_empty() {
@@ -117,14 +121,7 @@ impl CatchUp {
     ) -> Result<(), Done> {
         let reached = loop {
             let mut reached = vector.clone();
-            let entries = match self.entries(&events, &mut reached, advances).await {
-                Ok(entries) => entries,
-                Err(why) => {
-                    self.hold("an event's key can't be had", &why).await;
-                    continue;
-                }
-            };
-            match batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await {
+            match self.try_deliver(&events, &mut reached, advances).await {
                 Ok(ended) => match ended.into_iter().next() {
                     Some((live, at, error)) => {
                         live.end(&at, error);
@@ -139,6 +136,18 @@ impl CatchUp {
         self.live.reached(&self.vector);
         self.pause = FIRST_PAUSE;
         Ok(())
+    }
+
+    async fn try_deliver(
+        &mut self,
+        events: &[Arc<RecordedEvent>],
+        reached: &mut ReadVector,
+        advances: bool,
+    ) -> Result<Ended, Held> {
+        let shared = self.shared.clone();
+        let _turn = shared.turn().await;
+        let entries = self.entries(events, reached, advances).await.map_err(Held)?;
+        batch::deliver(&self.shared.parts, &mut self.reused, &entries).await
     }
 
     async fn entries(
@@ -166,8 +175,8 @@ impl CatchUp {
     /// Asks the shard to take over.
     async fn attach(&mut self) -> Result<(), Done> {
         let (answer, attached) = oneshot::channel();
-        let attach = Command::Attach { live: self.live.clone(), vector: self.vector.clone(), answer };
-        if self.shared.commands.send(attach).is_err() {
+        let attach = Command::Attach(Join { live: self.live.clone(), vector: self.vector.clone(), answer });
+        if self.shared.shard(&self.live).commands.send(attach).is_err() {
             return Err(self.end(ClientError::unavailable()));
         }
         match attached.await {

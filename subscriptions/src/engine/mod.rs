@@ -1,11 +1,14 @@
 //! The engine: from the log to every subscriber, through access and audit, in one routing order.
 //!
-//! One task, the [`shard`], reads the log, routes each event, decides for each subscriber, renders once for each class of
-//! subscribers who see the same, has it audited, and hands it over. A subscription that is behind, or whose event could not
-//! be decided or audited, is [caught up](catch_up) by a task of its own, alone, until it is where the shard is.
+//! One task for each core, a [`shard`], reads the log, routes each event to those subscriptions that it has, decides for each of
+//! them, renders once for each class of subscribers who see the same, has it audited, and hands it over. A subscription that is
+//! behind, or whose event could not be decided or audited, is [caught up](catch_up) by a task of its own, alone, until it is
+//! where its shard is.
 
+mod audiences;
 mod batch;
 mod catch_up;
+mod classes;
 mod poll;
 mod revoke;
 mod shard;
@@ -17,6 +20,7 @@ mod window;
 mod tests;
 
 use std::{
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -32,7 +36,10 @@ use sluice_schema::{
     position::{Cursor, ReadVector},
     viewer::Viewer,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::{Semaphore, SemaphorePermit, mpsc, watch},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{batch::Entry, catch_up::CatchUp, shard::Command, subscription::Live};
@@ -43,7 +50,7 @@ use crate::{
     deliver::Subscriber,
     log::EventLog,
     opened::{OpenedEvent, PayloadKeys},
-    render::Projection,
+    render::{Interned, Projection},
 };
 
 /// What the engine works with.
@@ -97,44 +104,79 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
-/// What the shard, the subscriptions that catch up and the engine's callers share.
+/// What the shards, the subscriptions that catch up and the engine's callers share.
 struct Shared {
     parts: Parts,
-    commands: mpsc::UnboundedSender<Command>,
-    /// The shard's read vector: everything that it covers was handed to all attached subscribers.
-    progress: watch::Sender<ReadVector>,
+    /// Never empty.
+    shards: Box<[ShardRef]>,
+    projections: Interned,
+    /// Where subscriptions are caught up; a shard may run elsewhere.
+    runtime: Runtime,
     tasks: TaskTracker,
+    /// How many of those that catch up may be at work at a time: a crowd that comes back must not hold up what is live.
+    turns: Semaphore,
     next_id: AtomicU64,
     shutdown: CancellationToken,
 }
 
+/// How many may catch up at a time. The audit trail commits what they deliver together.
+const TURNS: usize = 32;
+
+/// A shard as others see it.
+struct ShardRef {
+    commands: mpsc::UnboundedSender<Command>,
+    /// Its read vector: everything that it covers was handed to all subscribers that are attached to it.
+    progress: watch::Sender<ReadVector>,
+}
+
 impl Engine {
-    /// Makes an engine that begins at the log's head, and the task that drives it until `shutdown`.
-    pub fn new(parts: Parts, shutdown: CancellationToken) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (commands, queue) = mpsc::unbounded_channel();
+    /// Within a runtime: makes an engine that begins at the log's head, and the tasks that drive it until `shutdown`: so many shards, each on a
+    /// core of its own where there are as many. Subscriptions are spread over them.
+    pub fn new(
+        parts: Parts,
+        shards: NonZeroUsize,
+        shutdown: CancellationToken,
+    ) -> (Self, Vec<impl Future<Output = ()> + Send + 'static>) {
         let head = parts.log.heads().borrow().clone();
+        let open = |_| {
+            let (commands, queue) = mpsc::unbounded_channel();
+            (ShardRef { commands, progress: watch::Sender::new(head.clone()) }, queue)
+        };
+        let (shards, queues): (Vec<_>, Vec<_>) = (0..shards.get()).map(open).unzip();
         let shared = Arc::new(Shared {
             parts,
-            commands,
-            progress: watch::Sender::new(head.clone()),
+            shards: shards.into(),
+            projections: Interned::default(),
+            runtime: Runtime::current(),
             tasks: TaskTracker::new(),
-            next_id: AtomicU64::new(1),
+            turns: Semaphore::new(TURNS),
+            next_id: AtomicU64::new(0),
             shutdown,
         });
-        (Self { shared: shared.clone() }, shard::run(shared, queue, head))
+        let run = |(number, queue)| shard::run(shared.clone(), number, queue, head.clone());
+        let tasks = queues.into_iter().enumerate().map(run).collect();
+        (Self { shared }, tasks)
     }
 
-    /// Where the shard is. Taken before a state is read, it is where a subscription to that state goes on.
+    /// Where all shards are. Taken before a state is read, it is where a subscription to that state goes on.
     pub fn place(&self) -> ReadVector {
-        self.shared.progress.borrow().clone()
+        let mut place = self.shared.shards[0].progress.borrow().clone();
+        for shard in &self.shared.shards[1..] {
+            let progress = shard.progress.borrow();
+            place.0.iter_mut().zip(&progress.0).for_each(|(seq, other)| *seq = (*seq).min(*other));
+        }
+        place
     }
 
-    /// Where the shard is, once it has come as far as all that was acknowledged before the call: at once, where the log is the
-    /// store itself. It is not waited for longer than `at_most`, as when the log can't be fed.
+    /// Where the shards are, once they have come as far as all that was acknowledged before the call: at once, where the log is
+    /// the store itself. It is not waited for longer than `at_most`, as when the log can't be fed.
     pub async fn settled(&self, at_most: Duration) -> ReadVector {
         let settle = async {
             let acknowledged = self.shared.parts.log.acknowledged().await.ok()?;
-            self.shared.progress.subscribe().wait_for(|progress| progress.covers(&acknowledged)).await.ok().map(drop)
+            for shard in &self.shared.shards {
+                shard.progress.subscribe().wait_for(|progress| progress.covers(&acknowledged)).await.ok()?;
+            }
+            Some(())
         };
         // Whatever came of it, the place is a true one.
         let _ = tokio::time::timeout(at_most, settle).await;
@@ -157,10 +199,22 @@ impl Shared {
     }
 
     fn begin(self: &Arc<Self>, live: Arc<Live>, vector: ReadVector, state: Option<Arc<RecordedEvent>>) {
-        self.tasks.spawn(CatchUp::new(self.clone(), live, vector, state).run());
+        self.tasks.spawn_on(CatchUp::new(self.clone(), live, vector, state).run(), &self.runtime);
+    }
+
+    /// Waits until it may work.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
     }
 
     fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The one that a subscription is of.
+    fn shard(&self, live: &Live) -> &ShardRef {
+        // Less than their number, whatever the id.
+        &self.shards[(live.id % self.shards.len() as u64) as usize]
     }
 }

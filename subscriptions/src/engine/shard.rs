@@ -1,7 +1,8 @@
 //! The task that routes every event, in one order, to the subscriptions attached to it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use hashbrown::HashMap;
 use sluice_schema::{event::RecordedEvent, position::ReadVector};
 use tokio::{
     sync::{
@@ -16,7 +17,7 @@ use tokio::{
 
 use super::{
     Shared,
-    batch::{self, Ended, Entry, Renderers},
+    batch::{self, Ended, Entry, Reused},
     catch_up, revoke,
     subscription::Live,
     window::Window,
@@ -35,18 +36,30 @@ const UNDECIDED: usize = 1024;
 /// How many events are decided and audited together at most.
 const BATCH: usize = 256;
 
+/// How many commands are obeyed at once.
+const TOGETHER: usize = 64;
+
 /// How many events a subscription may still be behind when it attaches: the shard delivers them itself, so that one that
 /// hears of everything catches up under load too.
 const LAST_STEP: usize = 64;
 
 pub(super) enum Command {
     /// A subscription that is caught up to this place.
-    Attach {
-        live: Arc<Live>,
-        vector: ReadVector,
-        answer: oneshot::Sender<Attached>,
-    },
+    Attach(Join),
     Stop(u64),
+}
+
+pub(super) struct Join {
+    pub(super) live: Arc<Live>,
+    pub(super) vector: ReadVector,
+    pub(super) answer: oneshot::Sender<Attached>,
+}
+
+impl Join {
+    fn answer(self, attached: Attached) {
+        // Whoever asked may be gone with the runtime; the subscription is where it belongs either way.
+        let _ = self.answer.send(attached);
+    }
 }
 
 /// What became of an attempt to attach.
@@ -58,11 +71,13 @@ pub(super) enum Attached {
 
 struct Shard {
     shared: Arc<Shared>,
+    /// Which of them.
+    number: usize,
     /// Where the shard is, in its routing order.
     vector: ReadVector,
     subscriptions: HashMap<u64, Arc<Live>>,
     index: Index,
-    renderers: Renderers,
+    reused: Reused,
     /// How many attached subscriptions use each projection.
     users: HashMap<Arc<str>, usize>,
     window: Window,
@@ -77,15 +92,21 @@ type Change = Arc<[Touched]>;
 const DECIDE_AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs until shutdown, or until the log has a hole.
-pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiver<Command>, start: ReadVector) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    number: usize,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    start: ReadVector,
+) {
     let mut reader = Reader::new(shared.parts.log.clone(), start.clone());
     let mut shard = Shard {
         shared,
+        number,
         window: Window::new(start.clone()),
         vector: start,
         subscriptions: HashMap::new(),
         index: Index::default(),
-        renderers: Renderers::default(),
+        reused: Reused::default(),
         users: HashMap::new(),
         undecided: Vec::new(),
         decide_at: Instant::now(),
@@ -93,10 +114,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::UnboundedReceiv
     let mut changes = shard.shared.parts.access.changes();
     loop {
         tokio::select! {
-            // Commands first: who attaches now is spared a round.
-            biased;
+            // Not one before the other: a crowd that comes back must not hold up what is live.
             () = shard.shared.shutdown.cancelled() => return,
-            Some(command) = commands.recv() => shard.obey(command).await,
+            Some(command) = commands.recv() => {
+                let waiting = std::iter::from_fn(|| commands.try_recv().ok()).take(TOGETHER - 1);
+                let together = std::iter::once(command).chain(waiting).collect();
+                shard.obey(together).await;
+            }
             changed = changes.recv() => match all_of(changed, &mut changes) {
                 Some(touched) => shard.decide_anew(&touched).await,
                 None => return,
@@ -133,18 +157,21 @@ fn all_of(first: Result<Change, RecvError>, changes: &mut broadcast::Receiver<Ch
 }
 
 impl Shard {
-    async fn obey(&mut self, command: Command) {
-        match command {
-            Command::Stop(id) => {
-                if let Some(live) = self.detach(id) {
-                    live.end(&self.vector, None);
+    async fn obey(&mut self, commands: Vec<Command>) {
+        let mut joins = Vec::new();
+        for command in commands {
+            match command {
+                // One that is to join with the others knows that it is stopped.
+                Command::Stop(id) => {
+                    if let Some(live) = self.detach(id) {
+                        live.end(&self.vector, None);
+                    }
                 }
+                Command::Attach(join) => joins.push(join),
             }
-            Command::Attach { live, vector, answer } => {
-                let attached = self.attach(live, vector).await;
-                // Whoever asked may be gone with the runtime; the subscription is here either way.
-                let _ = answer.send(attached);
-            }
+        }
+        if !joins.is_empty() {
+            self.attach_all(joins).await;
         }
     }
 
@@ -175,28 +202,52 @@ impl Shard {
         self.decide_at = Instant::now() + DECIDE_AGAIN;
     }
 
-    /// Takes a subscription over, with what little it has yet to see.
-    async fn attach(&mut self, live: Arc<Live>, vector: ReadVector) -> Attached {
-        if live.stopped.is_cancelled() {
-            live.end(&vector, None);
-            return Attached::Yes;
+    /// Takes subscriptions over, with what little each has yet to see: together, so that a crowd that comes back waits for
+    /// one commit of the audit trail and not for one each.
+    async fn attach_all(&mut self, joins: Vec<Join>) {
+        let (mut entries, mut joining) = (Vec::new(), Vec::new());
+        for join in joins {
+            if join.live.is_stopped() {
+                join.live.end(&join.vector, None);
+                join.answer(Attached::Yes);
+            } else if let Some(missed) = missed(&self.shared, &self.window, &self.vector, &join).await {
+                entries.extend(missed);
+                joining.push(join);
+            } else {
+                join.answer(Attached::Behind);
+            }
         }
-        let Some(entries) = missed(&self.shared, &self.window, &live, vector).await else { return Attached::Behind };
-        let delivered = batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await;
-        if !self.users.contains_key(live.projection.key()) {
-            self.renderers.forget(live.projection.key());
-        }
+        let delivered = batch::deliver(&self.shared.parts, &mut self.reused, &entries).await;
         match delivered {
-            Err(_held) => return Attached::Behind,
-            Ok(ended) => match ended.into_iter().next() {
-                Some((live, at, error)) => live.end(&at, error),
-                None => {
-                    self.insert(live.clone());
-                    self.decide_first(&live).await;
-                }
-            },
+            Ok(ended) => self.insert_all(joining, ended).await,
+            Err(_held) => joining.into_iter().for_each(|join| {
+                self.forget_unless_used(join.live.projection.key());
+                join.answer(Attached::Behind);
+            }),
         }
-        Attached::Yes
+    }
+
+    async fn insert_all(&mut self, joining: Vec<Join>, ended: Ended) {
+        let mut ended: HashMap<u64, _> = ended.into_iter().map(|(live, at, error)| (live.id, (at, error))).collect();
+        for join in joining {
+            match ended.remove(&join.live.id) {
+                Some((at, error)) => {
+                    self.forget_unless_used(join.live.projection.key());
+                    join.live.end(&at, error);
+                }
+                None => {
+                    self.insert(join.live.clone());
+                    self.decide_first(&join.live).await;
+                }
+            }
+            join.answer(Attached::Yes);
+        }
+    }
+
+    fn forget_unless_used(&mut self, projection: &Arc<str>) {
+        if !self.users.contains_key(projection) {
+            self.reused.forget(projection);
+        }
     }
 
     /// A change since it began was told to the shard alone, which did not have it yet.
@@ -227,7 +278,7 @@ impl Shard {
             *users -= 1;
             if *users == 0 {
                 self.users.remove(key);
-                self.renderers.forget(key);
+                self.reused.forget(key);
             }
         }
         live.set_attached(false);
@@ -238,31 +289,36 @@ impl Shard {
     /// Routes events that were read in order, and hands them to whom they concern.
     async fn route(&mut self, events: Vec<Arc<RecordedEvent>>) {
         let mut entries = Vec::new();
-        // For each subscription the place before the first event of this batch that concerns it.
-        let mut before = HashMap::new();
+        // Where each subscription is that one of the entries concerns.
+        let mut begin = self.vector.clone();
         for event in events {
-            let place = self.vector.clone();
             self.vector.advance(event.position.partition, event.position.seq);
             let concerned = self.concerned(&event);
-            concerned.iter().for_each(|live| {
-                before.entry(live.id).or_insert_with(|| place.clone());
-            });
-            if !concerned.is_empty() && !self.open(&event, concerned, &mut entries).await {
-                self.catch_up_all(&before);
-                entries.clear();
-                before.clear();
+            if !concerned.is_empty() {
+                match OpenedEvent::open(self.shared.parts.keys.as_ref(), &event).await {
+                    Ok(opened) => entries.extend(opened.map(|event| self.shared.entry(event, &self.vector, concerned))),
+                    Err(error) => {
+                        tracing::warn!(%error, "delivery is held");
+                        self.catch_up_all(
+                            entries.iter().flat_map(|entry| &entry.subscriptions).chain(&concerned),
+                            &begin,
+                        );
+                        entries.clear();
+                        begin.clone_from(&self.vector);
+                    }
+                }
             }
             self.window.push(event);
         }
         metrics::counter!("sluice_events_routed_total").increment(entries.len() as u64);
-        match batch::deliver(&self.shared.parts, &mut self.renderers, &entries).await {
+        match batch::deliver(&self.shared.parts, &mut self.reused, &entries).await {
             Ok(ended) => self.end(ended),
             Err(held) => {
-                tracing::warn!(why = %held, subscriptions = before.len(), "delivery is held");
-                self.catch_up_all(&before);
+                tracing::warn!(why = %held, events = entries.len(), "delivery is held");
+                self.catch_up_all(entries.iter().flat_map(|entry| &entry.subscriptions), &begin);
             }
         }
-        self.shared.progress.send_replace(self.vector.clone());
+        self.shared.shards[self.number].progress.send_replace(self.vector.clone());
     }
 
     fn concerned(&self, event: &RecordedEvent) -> Vec<Arc<Live>> {
@@ -273,30 +329,11 @@ impl Shard {
         ids.iter().filter_map(|id| self.subscriptions.get(id)).filter(|live| live.wants(event)).cloned().collect()
     }
 
-    /// Opens an event; `false` where its key can't be had now.
-    async fn open(
-        &mut self,
-        event: &Arc<RecordedEvent>,
-        subscriptions: Vec<Arc<Live>>,
-        entries: &mut Vec<Entry>,
-    ) -> bool {
-        match OpenedEvent::open(self.shared.parts.keys.as_ref(), event).await {
-            Ok(Some(event)) => {
-                entries.push(self.shared.entry(event, &self.vector, subscriptions));
-                true
-            }
-            Ok(None) => true,
-            Err(error) => {
-                tracing::warn!(%error, "delivery is held");
-                false
-            }
-        }
-    }
-
-    /// Leaves subscriptions to tasks of their own, each from the place before what it was not given.
-    fn catch_up_all(&mut self, before: &HashMap<u64, ReadVector>) {
-        for (id, place) in before {
-            if let Some(live) = self.detach(*id) {
+    /// Leaves subscriptions to tasks of their own, from the place before what they were not given.
+    fn catch_up_all<'l>(&mut self, lives: impl Iterator<Item = &'l Arc<Live>>, place: &ReadVector) {
+        for live in lives {
+            // Some are there more than once.
+            if let Some(live) = self.detach(live.id) {
                 live.reached(place);
                 self.shared.begin(live, place.clone(), None);
             }
@@ -312,9 +349,13 @@ impl Shard {
     }
 }
 
-/// What concerns a subscription that is at `vector`, if that is little and can be had.
-async fn missed(shared: &Shared, window: &Window, live: &Arc<Live>, mut vector: ReadVector) -> Option<Vec<Entry>> {
-    let mut entries = Vec::new();
+/// What concerns a subscription and it was not given yet on the way to `head`, if that is little and can be had.
+async fn missed(shared: &Shared, window: &Window, head: &ReadVector, join: &Join) -> Option<Vec<Entry>> {
+    let Join { live, vector, .. } = join;
+    let (mut entries, mut vector) = (Vec::new(), vector.clone());
+    if vector.covers(head) {
+        return Some(entries);
+    }
     for event in window.behind(vector.clone())? {
         vector.advance(event.position.partition, event.position.seq);
         if live.matches(&event.header) && live.wants(event) {

@@ -22,6 +22,8 @@ impl Engine {
             Start::After(cursor) => (self.honour(cursor).await?, None),
             Start::Snapshot { from, state } => (from.clone(), state.clone()),
         };
+        let projection = self.shared.projections.intern(subscribe.projection);
+        let subscribe = Subscribe { projection, ..subscribe };
         let channel = subscribe.pattern.to_string();
         let live = Arc::new(Live::new(self.shared.next_id(), subscribe, vector.clone(), state.clone()));
         self.audit(vec![AuditRecord {
@@ -48,6 +50,18 @@ impl Engine {
 
     /// The place that a cursor names, if the log still reaches back to it.
     async fn honour(&self, cursor: &Cursor) -> Result<ReadVector, ClientError> {
+        let earliest = self.is_of_log(cursor).await?;
+        if !cursor.vector.covers(&earliest) {
+            return Err(self.shared.expired(&earliest, "RETENTION", "events behind it are no longer kept"));
+        }
+        Ok(cursor.vector.clone())
+    }
+
+    /// Whether a cursor is one of this log, however old. Gives where the log begins.
+    ///
+    /// # Errors
+    /// `CURSOR_EXPIRED`, `CURSOR_MALFORMED`, or `UNAVAILABLE`.
+    pub async fn is_of_log(&self, cursor: &Cursor) -> Result<ReadVector, ClientError> {
         let log = &self.shared.parts.log;
         let earliest = log.earliest().await.map_err(|error| {
             tracing::debug!(%error, "the log can't tell where it begins");
@@ -59,9 +73,6 @@ impl Engine {
         if cursor.vector.0.len() != earliest.0.len() {
             return Err(ClientError::new(Code::MalformedCursor, MalformedCursor.to_string()));
         }
-        if !cursor.vector.covers(&earliest) {
-            return Err(self.shared.expired(&earliest, "RETENTION", "events behind it are no longer kept"));
-        }
         if !self.will_reach(&cursor.vector).await? {
             return Err(self.shared.expired(
                 &earliest,
@@ -69,7 +80,7 @@ impl Engine {
                 "it lies ahead of the log, which must have been restored",
             ));
         }
-        Ok(cursor.vector.clone())
+        Ok(earliest)
     }
 
     /// Whether the log is at a place or on its way there: another node, or the answer to a mutation, may name a place that

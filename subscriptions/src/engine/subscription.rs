@@ -1,8 +1,10 @@
 //! One running subscription.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use jiff::Timestamp;
 use sluice_schema::{
     channel::{Channel, ChannelPattern},
     error::ClientError,
@@ -12,11 +14,10 @@ use sluice_schema::{
     proto::header::Header,
     viewer::Viewer,
 };
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use super::{Root, Shared, Subscribe, shard::Command};
-use crate::{audit::Recipient, deliver::Subscriber, render::Projection};
+use crate::{access::LastDecision, audit::Recipient, deliver::Subscriber, render::Projection};
 
 /// A subscription, owned by the shard or by the task that catches it up: never by both.
 pub(super) struct Live {
@@ -26,15 +27,25 @@ pub(super) struct Live {
     pub(super) projection: Arc<dyn Projection>,
     pub(super) subscriber: Arc<dyn Subscriber>,
     pub(super) root: Option<Root>,
+    pub(super) last_decision: LastDecision,
     transport: &'static str,
     /// The state that it began with: earlier events of the same entity are in it already.
     state: Option<Arc<RecordedEvent>>,
+    stage: Mutex<Stage>,
+    /// The stage is another.
+    changed: Notify,
+}
+
+/// How it stands. Hundreds of thousands of these wait in memory: it is kept small.
+#[derive(Debug)]
+struct Stage {
     /// Set by the handle: nothing more is wanted.
-    pub(super) stopped: CancellationToken,
-    attached: watch::Sender<bool>,
-    place: Mutex<ReadVector>,
-    /// Where it ended, set once by the owner.
-    ended: watch::Sender<Option<ReadVector>>,
+    stopped: bool,
+    /// The shard has it.
+    attached: bool,
+    /// Set once by the owner: `place` is where it ended.
+    ended: bool,
+    place: ReadVector,
 }
 
 impl Live {
@@ -49,10 +60,9 @@ impl Live {
             root,
             transport,
             state,
-            stopped: CancellationToken::new(),
-            attached: watch::Sender::new(false),
-            place: Mutex::new(place),
-            ended: watch::Sender::new(None),
+            last_decision: LastDecision::default(),
+            stage: Mutex::new(Stage { stopped: false, attached: false, ended: false, place }),
+            changed: Notify::new(),
         }
     }
 
@@ -63,8 +73,9 @@ impl Live {
 
     /// Whether the event concerns it at all.
     pub(super) fn matches(&self, header: &Header) -> bool {
-        let channel = header.channel.parse::<Channel>();
-        header.tenant == self.viewer.tenant.as_str() && channel.is_ok_and(|channel| self.pattern.matches(&channel))
+        header.tenant == self.viewer.tenant.as_str()
+            && self.pattern.may_match(&header.channel)
+            && header.channel.parse::<Channel>().is_ok_and(|channel| self.pattern.matches(&channel))
     }
 
     fn is_in_state(&self, event: &RecordedEvent) -> bool {
@@ -75,23 +86,48 @@ impl Live {
         })
     }
 
-    pub(super) fn is_expired(&self) -> bool {
-        self.viewer.expires <= Timestamp::now()
-    }
-
     pub(super) fn recipient(&self) -> Recipient {
         let user: UserId = self.viewer.user.clone();
         Recipient { user, purpose: self.viewer.purpose, transport: self.transport.to_owned(), seen: None }
     }
 
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Stage)) {
+        change(&mut self.stage());
+        self.changed.notify_waiters();
+    }
+
+    async fn wait_for<T>(&self, look: impl Fn(&Stage) -> Option<T>) -> T {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(seen) = look(&self.stage()) {
+                return seen;
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stage().stopped
+    }
+
+    /// Resolves once nothing more is wanted.
+    pub(super) async fn stopped(&self) {
+        self.wait_for(|stage| stage.stopped.then_some(())).await;
+    }
+
     /// Hands it to the shard, or takes it away.
     pub(super) fn set_attached(&self, attached: bool) {
-        self.attached.send_replace(attached);
+        self.change(|stage| stage.attached = attached);
     }
 
     /// Everything up to here was handed over or is not for this subscriber.
     pub(super) fn reached(&self, vector: &ReadVector) {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone_from(vector);
+        self.stage().place.clone_from(vector);
     }
 
     /// The owner's last word. With an error the subscriber is told.
@@ -99,9 +135,10 @@ impl Live {
         if let Some(error) = error {
             self.subscriber.end(Some(error));
         }
-        self.set_attached(false);
-        self.reached(at);
-        self.ended.send_replace(Some(at.clone()));
+        self.change(|stage| {
+            (stage.attached, stage.ended) = (false, true);
+            stage.place.clone_from(at);
+        });
     }
 }
 
@@ -120,9 +157,10 @@ impl Handle {
     /// place of its own (see [`Subscriber::next`]) and takes the greater of the two.
     pub fn place(&self) -> Cursor {
         // Progress is read first: if it is still attached after that, all of that progress was handed over.
-        let progress = self.shared.progress.borrow().clone();
-        let mut place = self.live.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if *self.live.attached.borrow() {
+        let progress = self.shared.shard(&self.live).progress.borrow().clone();
+        let stage = self.live.stage();
+        let mut place = stage.place.clone();
+        if stage.attached {
             progress.partitions().for_each(|(partition, seq)| place.advance(partition, seq));
         }
         self.shared.cursor(&place)
@@ -130,25 +168,20 @@ impl Handle {
 
     /// Waits until it has been given everything that there was when it began, or is over.
     pub(super) async fn caught_up(&self) {
-        let (mut attached, mut ended) = (self.live.attached.subscribe(), self.live.ended.subscribe());
-        tokio::select! {
-            _ = attached.wait_for(|attached| *attached) => {}
-            _ = ended.wait_for(Option::is_some) => {}
-        }
+        self.live.wait_for(|stage| (stage.attached || stage.ended).then_some(())).await;
     }
 
     /// Ends it, and tells the place up to which everything was handed over.
     pub async fn finish(self) -> Cursor {
-        let mut ended = self.live.ended.subscribe();
         self.stop();
-        let vector = ended.wait_for(Option::is_some).await.map(|ended| ended.clone());
-        self.shared.cursor(&vector.ok().flatten().unwrap_or_default())
+        let end = self.live.wait_for(|stage| stage.ended.then(|| stage.place.clone())).await;
+        self.shared.cursor(&end)
     }
 
     fn stop(&self) {
-        self.live.stopped.cancel();
+        self.live.change(|stage| stage.stopped = true);
         // A closed queue means that the engine is gone, and the subscription with it.
-        let _ = self.shared.commands.send(Command::Stop(self.live.id));
+        let _ = self.shared.shard(&self.live).commands.send(Command::Stop(self.live.id));
     }
 }
 

@@ -1,5 +1,6 @@
 //! From an event that someone may see to the bytes that she gets.
 
+mod interned;
 mod json;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_schema::access::{Demand, Mask, MessageTable, Payload};
 
+pub(crate) use self::interned::Interned;
 pub use self::json::JsonProjection;
 use crate::opened::OpenedEvent;
 

@@ -4,12 +4,15 @@
 pub mod contract;
 #[cfg(any(test, feature = "contract"))]
 pub mod memory;
+mod named;
 
 use async_trait::async_trait;
 use sluice_schema::{
     ids::{SubscriptionName, TenantId, UserId},
     position::{Cursor, ReadVector},
 };
+
+pub use self::named::Named;
 
 /// The most names that one user may have at a time.
 pub const MAX_NAMES: usize = 100;

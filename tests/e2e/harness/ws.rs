@@ -38,15 +38,42 @@ impl Ws {
         ws
     }
 
-    /// With any token, not waiting for the acknowledgement.
-    pub(crate) async fn greet(url: &str, token: &str) -> Self {
+    async fn connect(url: &str) -> Self {
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("graphql-transport-ws"));
         let (socket, _) = soon("a WebSocket", connect_async(request)).await.unwrap();
-        let mut ws = Self { socket, log: Vec::new(), waiting: HashMap::new() };
+        Self { socket, log: Vec::new(), waiting: HashMap::new() }
+    }
+
+    /// With any token, not waiting for the acknowledgement.
+    pub(crate) async fn greet(url: &str, token: &str) -> Self {
+        let mut ws = Self::connect(url).await;
         let payload = json!({ "authorization": format!("Bearer {token}") });
         ws.send(&json!({ "type": "connection_init", "payload": payload })).await;
         ws
+    }
+
+    /// A client that goes by a name; with the cursor that it acknowledged last.
+    pub(crate) async fn named(url: &str, token: &str, name: &str) -> (Self, Option<String>) {
+        let mut ws = Self::connect(url).await;
+        let payload = json!({ "authorization": format!("Bearer {token}"), "durable": name });
+        ws.send(&json!({ "type": "connection_init", "payload": payload })).await;
+        let answer = ws.receive().await.unwrap_or_else(|close| panic!("refused: {close:?}"));
+        assert_eq!(answer["type"], "connection_ack");
+        let acknowledged = answer["payload"]["durable"]["acknowledged"].as_str().map(str::to_owned);
+        (ws, acknowledged)
+    }
+
+    /// Waits until it is durable.
+    pub(crate) async fn acknowledge(&mut self, cursor: &str) {
+        self.send(&json!({ "type": "ping", "payload": { "acknowledge": cursor } })).await;
+        let told = loop {
+            let message = self.receive().await.expect("it is open");
+            if message["type"] == "pong" {
+                break message;
+            }
+        };
+        assert_eq!(told["payload"]["acknowledged"], cursor, "{told}");
     }
 
     pub(crate) async fn send(&mut self, message: &Value) {

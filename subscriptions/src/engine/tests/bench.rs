@@ -56,7 +56,7 @@ pub(super) struct Bench {
     pub(super) relationships: Switchable,
     pub(super) engine: Engine,
     pub(super) parts: Parts,
-    key: DataKey,
+    pub(super) key: DataKey,
 }
 
 impl Bench {
@@ -67,19 +67,26 @@ impl Bench {
 
     /// The same, with decisions that are kept until what they depend on changes.
     pub(super) async fn keeping() -> Self {
-        Self::build(|log| log, |_, embedded| embedded).await
+        Self::build(|log| log, |_, embedded| embedded, 1).await
     }
 
     /// The same, with the engine reading the log through something.
     pub(super) async fn over(wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>) -> Self {
-        Self::build(wrap, |switchable, _| switchable).await
+        Self::build(wrap, |switchable, _| switchable, 1).await
+    }
+
+    /// The same, with so many shards.
+    pub(super) async fn sharded(shards: usize) -> Self {
+        Self::build(|log| log, |switchable, _| switchable, shards).await
     }
 
     /// `decides`: by which of both access decides.
     async fn build(
         wrap: impl FnOnce(Arc<dyn EventLog>) -> Arc<dyn EventLog>,
         decides: impl FnOnce(Arc<dyn Relationships>, Arc<dyn Relationships>) -> Arc<dyn Relationships>,
+        shards: usize,
     ) -> Self {
+        let shards = shards.try_into().expect("at least one shard");
         let log = Arc::new(MemoryLog::new(Epoch(7), PARTITIONS));
         let audit = Arc::new(MemoryAudit::default());
         let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.expect("the schema is sound");
@@ -96,8 +103,8 @@ impl Bench {
             keys: Arc::new(OneKey(key.clone())),
             audit_deadline: Duration::from_secs(5),
         };
-        let (engine, shard) = Engine::new(parts.clone(), CancellationToken::new());
-        tokio::spawn(shard);
+        let (engine, tasks) = Engine::new(parts.clone(), shards, CancellationToken::new());
+        tasks.into_iter().for_each(|shard| drop(tokio::spawn(shard)));
         Self { log, audit, relationships, engine, parts, key }
     }
 
@@ -161,7 +168,8 @@ pub(super) fn subscribe(viewer: Viewer, pattern: &str, start: Start, subscriber:
     }
 }
 
-fn relations(tenant: &str) -> Vec<Update> {
+/// What [`Bench::new`] says of a tenant's people.
+pub(super) fn relations(tenant: &str) -> Vec<Update> {
     let tenant: TenantId = tenant.parse().expect("a tenant");
     let object = |kind: &str, id: &str| ObjectRef::new(kind, &tenant, id);
     let relate = |resource: ObjectRef, relation: &str, subject: ObjectRef| {

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::command::run_quietly;
+use crate::apt;
 
 const LEAST_VERSION: u32 = 14;
 const PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "createdb"];
@@ -27,23 +27,11 @@ pub(crate) fn get() -> Result<Binaries, String> {
         Ok(found) => return Ok(found),
         Err(missing) => missing,
     };
-    if !rustix::process::geteuid().is_root() || run_silently("apt-get", &["--version"]).is_none() {
-        return Err(missing);
+    // Debian also starts a server of its own then; ours has another port and another directory.
+    match apt::install("postgresql") {
+        None => Err(missing),
+        Some(installed) => installed.and_then(|()| find()).map_err(|why| format!("PostgreSQL could not be had: {why}")),
     }
-    println!("PostgreSQL: apt-get install postgresql, takes a minute");
-    install().and_then(|()| find()).map_err(|why| format!("PostgreSQL could not be had: {why}"))
-}
-
-/// Debian also starts a server of its own then; ours has another port and another directory.
-fn install() -> Result<(), String> {
-    let dir = tempfile::tempdir().map_err(|error| format!("no temporary directory can be made: {error}"))?;
-    let log = dir.path().join("apt.log");
-    let apt = |args: &[&str]| {
-        let mut command = Command::new("apt-get");
-        run_quietly("apt-get", command.arg("-qq").args(args).env("DEBIAN_FRONTEND", "noninteractive"), &log)
-    };
-    apt(&["update"])?;
-    apt(&["install", "--yes", "--no-install-recommends", "postgresql"])
 }
 
 fn find() -> Result<Binaries, String> {
