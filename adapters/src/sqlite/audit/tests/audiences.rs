@@ -143,12 +143,11 @@ async fn an_audience_that_was_not_committed_is_written_again() {
     let small = || vec![delivery(2, &audience(1..=5))];
     let (first, second, third) =
         tokio::join!(audit.append(small()), audit.append(vec![delivery(3, &large)]), audit.append(small()));
-    assert!(second.is_err(), "{first:?} {second:?} {third:?}");
+    assert!(first.is_ok() && second.is_err() && third.is_ok(), "{first:?} {second:?} {third:?}");
     audit.writer.execute("PRAGMA max_page_count = 1000000").await;
-    let kept = u64::from(first.is_ok()) + u64::from(third.is_ok());
     audit.append(small()).await.unwrap();
     audit.append(vec![delivery(4, &large)]).await.unwrap();
-    assert_eq!(audit.verify().await.unwrap(), Verified::Intact { records: kept + 2 });
+    assert_eq!(audit.verify().await.unwrap(), Verified::Intact { records: 4 });
 }
 
 #[tokio::test]
