@@ -134,6 +134,25 @@ proptest! {
     }
 }
 
+/// Found by the guard: whoever left a variable out shared a rendering with one who gave its default, and saw other fields.
+#[tokio::test]
+async fn a_variable_that_is_left_out_has_its_default_also_in_directives() {
+    let query = "subscription S($all: Boolean! = true) { memberEligibility(memberId: \"m-1\") {
+        id @skip(if: $all) payerId @include(if: $all) ...C @include(if: $all) } } fragment C on EligibilityCheck { state }";
+    let render = async |variables: Value| {
+        let variables = variables.as_object().cloned().expect("an object");
+        let raw = RawRequest { query: query.into(), variables, ..RawRequest::default() };
+        let operation = Operation::parse(raw, &Limits::default()).expect("parses");
+        let (projection, _) = GraphqlProjection::validate(builder().finish(), operation).await.expect("is valid");
+        let seen = Seen::by(&event(1), Mask::EVERYTHING).expect("is seen");
+        projection.renderer().render(&seen, "cursor").await.expect("renders")
+    };
+    let given = render(serde_json::json!({ "all": true })).await;
+    assert!(String::from_utf8_lossy(&given).contains(r#"{"payerId":"60054","state":"#), "{given:?}");
+    assert_eq!(render(serde_json::json!({})).await, given);
+    assert_ne!(render(serde_json::json!({ "all": false })).await, given);
+}
+
 #[tokio::test]
 async fn an_invalid_subscription_is_refused_before_it_begins() {
     let operation = |query: &str| {

@@ -98,7 +98,7 @@ impl Document {
         let set = writer.set(gives, 0);
         let mut variables = Vec::new();
         variables.extend(at_variable.then(|| format!("$at: {kind}!")));
-        let declared = ["$v0: Boolean!", "$v1: Boolean! = true"];
+        let declared = ["$v0: Boolean!", "$v1: Boolean = true"];
         variables.extend(writer.flags.iter().map(|flag| declared[*flag].to_owned()));
         let variables = if variables.is_empty() { String::new() } else { format!("({})", variables.join(", ")) };
         let value = if at_variable { "$at".to_owned() } else { format!("\"{at}\"") };

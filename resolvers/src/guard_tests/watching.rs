@@ -158,7 +158,9 @@ impl Watching {
         };
         let mut watching =
             Self { viewer, is_json: false, target, query, handle, probe, projection, seen: 0, over: false };
-        watching.settled(world).await;
+        // Its place is behind its state from the first: what tells that the state was handed over is the state.
+        let wanted = usize::from(state.is_some());
+        world.until(&watching.query, || lock(&watching.probe.got).len() >= wanted).await;
         watching.check(world, &state.map(|state| (state, world.heads())).into_iter().collect::<Vec<_>>()).await;
         Some(watching)
     }
