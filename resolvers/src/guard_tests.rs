@@ -79,6 +79,7 @@ fn case() -> impl Strategy<Value = Case> {
 /// What there was in all cases together: a guard over nothing would be none.
 #[derive(Debug, Default)]
 struct Tally {
+    cases: Cell<usize>,
     documents: Cell<usize>,
     invalid: Cell<usize>,
     deliveries: Cell<usize>,
@@ -195,6 +196,7 @@ fn every_viewer_gets_the_bytes_of_a_fresh_execution_for_her_alone() {
     let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
     let ran = TestRunner::new(config).run(&case(), |case| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        add(&tally.cases, 1);
         runtime.block_on(run(&case, &tally));
         Ok(())
     });
@@ -202,7 +204,7 @@ fn every_viewer_gets_the_bytes_of_a_fresh_execution_for_her_alone() {
     if let Err(failed) = ran {
         panic!("{failed}");
     }
-    let Tally { documents, invalid, deliveries, classes, shared } = tally;
+    let Tally { documents, invalid, deliveries, classes, shared, .. } = tally;
     assert!(invalid.get() * 4 < documents.get(), "most documents are valid");
     assert!(shared.get() * 10 > classes.get() && shared.get() > 100, "many share");
     assert!(deliveries.get() > 1000, "there is something to look at");

@@ -178,7 +178,8 @@ impl Watching {
         let mut got = got.iter();
         let mut count = 0;
         for (event, at) in events.iter().filter(|(event, _)| !self.over && self.target.wants(&event.header.channel)) {
-            let fresh = world.fresh(&self.viewer, self.projection.as_ref(), event, at.clone()).await;
+            let by = (self.projection.as_ref(), self.target.member().is_some());
+            let fresh = world.fresh(&self.viewer, by, event, at.clone()).await;
             let Some(fresh) = fresh else { continue };
             let context = || format!("{} for {:?}", self.query, self.viewer);
             let got = got.next().unwrap_or_else(|| panic!("{} is missing: {}", event.header.event_id, context()));

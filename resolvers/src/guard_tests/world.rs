@@ -15,7 +15,7 @@ use sluice_domain::{
     twins::{MemoryKeyring, MemoryStore, ScriptedPayer},
 };
 use sluice_schema::{
-    access::Mask,
+    access::{Mask, Payload},
     channel::Channel,
     event::{NewEvent, RecordedEvent, StreamId},
     ids::{MemberId, TenantId},
@@ -160,17 +160,20 @@ impl World {
         access.decide(&[question]).await.expect("decides")[0].mask
     }
 
-    /// `None`: it is not for this viewer, or has nothing that the projection could show.
+    /// `None`: it is not for this viewer, or there is no state in it where `states` are all that is shown.
     pub(super) async fn fresh(
         &self,
         viewer: &Viewer,
-        projection: &dyn Projection,
+        (projection, states): (&dyn Projection, bool),
         event: &Arc<RecordedEvent>,
         at: ReadVector,
     ) -> Option<Fresh> {
         let opened = OpenedEvent::open(&Keys(self.keyring.clone()), event).await.expect("opens").expect("is known");
         let mask = self.mask(viewer, opened.patient.as_ref()).await;
         let seen = Seen::by(&opened, mask)?;
+        if states && matches!(&*seen.payload, Payload::EligibilityCheckChanged(changed) if changed.after.is_none()) {
+            return None;
+        }
         let cursor = self.engine.cursor(at).to_string();
         let bytes = projection.renderer().render(&seen, &cursor).await.expect("renders");
         Some(Fresh { mask, bytes })
