@@ -102,7 +102,7 @@ fn document((root, tape): &(u8, Vec<u8>)) -> Option<(Target, Document)> {
         5 | 6 => (2, Target::Check(tape.below(3))),
         _ => return None,
     };
-    let document = Document::random(&ROOTS[root], target.at(), tape);
+    let document = Document::random(&ROOTS[root], target.at(), false, tape);
     Some((target, document))
 }
 
