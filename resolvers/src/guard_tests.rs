@@ -27,7 +27,10 @@ use self::{
 #[derive(Debug, Clone)]
 enum Step {
     /// A change of a check after another.
-    Publish { check: u8, tapes: Vec<Vec<u8>> },
+    Publish {
+        check: u8,
+        tapes: Vec<Vec<u8>>,
+    },
     /// A relation is added or removed.
     Relate(u8),
     Watch(Watch),

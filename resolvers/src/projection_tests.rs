@@ -156,7 +156,8 @@ async fn a_variable_that_is_left_out_has_its_default_also_in_directives() {
 /// Found by the guard: another system may publish a change without the state after it, and a renderer would wait for ever.
 #[tokio::test]
 async fn a_change_without_a_state_after_it_is_nothing_to_who_watches_checks() {
-    let changed = |after| Payload::EligibilityCheckChanged(Box::new(pb::EligibilityCheckChanged { after, ..Default::default() }));
+    let changed =
+        |after| Payload::EligibilityCheckChanged(Box::new(pb::EligibilityCheckChanged { after, ..Default::default() }));
     let (check, events) = (projection(CHECK).await, projection(EVENTS).await);
     assert!(!check.finds(&changed(None)) && events.finds(&changed(None)));
     assert!(check.finds(&changed(Some(pb::EligibilityCheck::default()))));

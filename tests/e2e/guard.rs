@@ -43,19 +43,13 @@ fn asked(seed: u64, after: &str) -> Asked {
     Asked { id: format!("d{seed}"), query: document.query, variables, events: EVENTS[root] }
 }
 
-/// The frames of one operation as they came, once there are so many; none where the document was refused.
-async fn frames(ws: &mut Ws, id: &str, count: usize) -> Vec<String> {
-    let before = raw(ws, id).len();
+/// The frames of one operation as they came, once there are `count` more.
+async fn frames(ws: &mut Ws, Asked { id, query, .. }: &Asked, count: usize) -> Vec<String> {
     for _ in 0..count {
-        match ws.frame_for(id).await {
-            Frame::Next(_) => {}
-            Frame::Error(_) => return vec![],
-            Frame::Complete => panic!("{id} is complete"),
-        }
+        let frame = ws.frame_for(id).await;
+        assert!(matches!(frame, Frame::Next(_)), "{query}: {frame:?}");
     }
-    let frames = raw(ws, id);
-    assert!(frames.len() >= count, "{before}");
-    frames
+    raw(ws, id)
 }
 
 fn raw(ws: &Ws, id: &str) -> Vec<String> {
@@ -93,17 +87,18 @@ async fn over_the_wire_each_gets_the_bytes_that_she_gets_alone() {
         server.viewer("nurse").request(question(RICH), &format!("k-{number}")).await;
         // By the second request all are served by the shard, together.
         for (_, ws) in &mut together {
-            for Asked { id, events, .. } in &asked {
-                frames(ws, id, *events).await;
+            for asked in &asked {
+                frames(ws, asked, asked.events).await;
             }
         }
     }
     let mut compared = 0;
     for person in PEOPLE {
-        for Asked { id, query, variables, events } in &asked {
+        for asked in &asked {
+            let Asked { id, query, variables, events } = asked;
             let mut ws = server.viewer(person).connect().await;
             ws.subscribe(id, query, variables.clone()).await;
-            let alone = frames(&mut ws, id, events * REQUESTS).await;
+            let alone = frames(&mut ws, asked, events * REQUESTS).await;
             for (_, ws) in together.iter().filter(|(other, _)| *other == person) {
                 assert_eq!(raw(ws, id), alone, "{person}: {query}");
                 compared += alone.len();
@@ -124,7 +119,8 @@ async fn long_polls_that_wait_together_get_the_bytes_that_each_gets_alone() {
     };
     let (together, _) = tokio::join!(waiting, ask);
     for (person, body) in PEOPLE.iter().zip(together) {
-        let events = body.strip_prefix(r#"{"events":["#).and_then(|rest| rest.rsplit_once("],\"cursor\"")).expect(&body).0;
+        let events =
+            body.strip_prefix(r#"{"events":["#).and_then(|rest| rest.rsplit_once("],\"cursor\"")).expect(&body).0;
         let alone = poll(&server, person, &start, "0").await;
         assert!(!events.is_empty() && alone.contains(events), "{person}: {body} / {alone}");
     }

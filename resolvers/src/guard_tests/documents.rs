@@ -201,7 +201,8 @@ impl Writer {
 
     fn inline(&mut self, on: &str, depth: usize) -> String {
         let condition = self.condition(on);
-        let written = if condition == on && self.tape.below(2) == 0 { String::new() } else { format!("on {condition}") };
+        let written =
+            if condition == on && self.tape.below(2) == 0 { String::new() } else { format!("on {condition}") };
         let directive = self.directive();
         let set = self.set(&condition, depth + 1);
         format!("... {written}{directive} {set}")

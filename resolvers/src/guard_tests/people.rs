@@ -51,7 +51,8 @@ pub(super) const AT_FIRST: u32 = (1 << 18) - 1;
 
 pub(super) fn viewer(person: u8, purpose: u8) -> Viewer {
     let (user, suits) = PEOPLE[usize::from(person) % PEOPLE.len()];
-    let others = [PurposeOfUse::Treatment, PurposeOfUse::Payment, PurposeOfUse::Operations, PurposeOfUse::PatientRequest];
+    let others =
+        [PurposeOfUse::Treatment, PurposeOfUse::Payment, PurposeOfUse::Operations, PurposeOfUse::PatientRequest];
     Viewer {
         tenant: TENANT.parse().expect("a tenant"),
         user: user.parse().expect("a user"),

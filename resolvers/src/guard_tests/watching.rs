@@ -168,7 +168,9 @@ impl Watching {
     /// All that the log has was handed over.
     pub(super) async fn settled(&self, world: &World) {
         let heads = world.heads();
-        world.until(&self.query, || self.handle.place().vector.covers(&heads) || lock(&self.probe.ended).is_some()).await;
+        world
+            .until(&self.query, || self.handle.place().vector.covers(&heads) || lock(&self.probe.ended).is_some())
+            .await;
     }
 
     /// Of these events, with the vectors of their cursors, it got those that it was to get, byte by byte. Gives how many.

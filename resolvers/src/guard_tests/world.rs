@@ -100,8 +100,7 @@ impl World {
         let shutdown = CancellationToken::new();
         let (engine, tasks) = Engine::new(parts, shards.try_into().expect("one at least"), shutdown.clone());
         tasks.into_iter().for_each(|shard| drop(tokio::spawn(shard)));
-        let eligibility =
-            EligibilityService::new(store.clone(), keyring.clone(), Arc::new(ScriptedPayer::default()));
+        let eligibility = EligibilityService::new(store.clone(), keyring.clone(), Arc::new(ScriptedPayer::default()));
         let services = Services { reader: eligibility.reader(), eligibility, access, engine: engine.clone() };
         let graph = Graph::new(services.clone(), Limits::default()).expect("the schema is annotated");
         let (facts, _running) = (HashMap::new(), shutdown.drop_guard());
