@@ -33,7 +33,7 @@ struct Asked {
 fn asked(seed: u64, after: &str) -> Asked {
     let mut random = fastrand::Rng::with_seed(seed);
     let choices: Vec<u8> = (0..120).map(|_| random.u8(..)).collect();
-    let (root, at) = [(0, format!("/members/{MEMBER}/**")), (1, MEMBER.to_owned())][usize::from(seed % 3 == 0)].clone();
+    let (root, at) = if seed.is_multiple_of(3) { (1, MEMBER.into()) } else { (0, format!("/members/{MEMBER}/**")) };
     let document = Document::random(&ROOTS[root], &at, true, Tape::new(&choices));
     let mut variables = json!({ "after": after });
     if document.at_variable {
