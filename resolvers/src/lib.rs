@@ -5,6 +5,8 @@ mod eligibility;
 mod errors;
 mod events;
 mod graph;
+#[cfg(test)]
+mod guard_tests;
 mod members;
 mod operation;
 mod projection;

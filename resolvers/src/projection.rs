@@ -17,7 +17,7 @@ use prost::Name;
 use serde::Serialize;
 use serde_json::Value;
 use sluice_schema::{
-    access::{Demand, MESSAGES, MessageTable},
+    access::{Demand, MESSAGES, MessageTable, Payload},
     channel::ChannelPattern,
     error::{ClientError, Code},
     graphql::{CursorScalar, HeldBack},
@@ -152,6 +152,12 @@ impl Projection for GraphqlProjection {
         self.all_events || event_type == EligibilityCheckChanged::full_name()
     }
 
+    /// A check's watchers are shown the state after a change. The stream of a root field passes over an event that has none,
+    /// and a renderer that was given it would wait for its response for ever.
+    fn finds(&self, payload: &Payload) -> bool {
+        self.all_events || matches!(payload, Payload::EligibilityCheckChanged(changed) if changed.after.is_some())
+    }
+
     fn demand(&self, payload: &'static MessageTable) -> &Demand {
         self.demands.of_message(payload)
     }
@@ -180,7 +186,7 @@ impl Renderer for GraphqlRenderer {
 
 /// A GraphQL response, written without a copy of what is in it.
 #[derive(Serialize)]
-struct Payload<'a> {
+struct Rendered<'a> {
     data: &'a async_graphql::Value,
     extensions: Extensions<'a>,
 }
@@ -193,7 +199,7 @@ struct Extensions<'a> {
 }
 
 fn payload(data: &async_graphql::Value, cursor: &str, redacted: Vec<Vec<Value>>) -> Result<Bytes, RenderError> {
-    let payload = Payload { data, extensions: Extensions { cursor, redacted } };
+    let payload = Rendered { data, extensions: Extensions { cursor, redacted } };
     serde_json::to_vec(&payload).map(Bytes::from).map_err(|error| RenderError(error.to_string()))
 }
 

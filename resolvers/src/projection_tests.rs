@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use prost::Message;
 use sluice_schema::{
-    access::{Mask, Payload, Sensitivities, Visibilities},
+    access::{Mask, Sensitivities, Visibilities},
     event::RecordedEvent,
     position::{Epoch, Position},
     proto::{eligibility as pb, header::Header},
@@ -132,6 +132,35 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// Found by the guard: whoever left a variable out shared a rendering with one who gave its default, and saw other fields.
+#[tokio::test]
+async fn a_variable_that_is_left_out_has_its_default_also_in_directives() {
+    let query = "subscription S($all: Boolean! = true) { memberEligibility(memberId: \"m-1\") {
+        id @skip(if: $all) payerId @include(if: $all) ...C @include(if: $all) } } fragment C on EligibilityCheck { state }";
+    let render = async |variables: Value| {
+        let variables = variables.as_object().cloned().expect("an object");
+        let raw = RawRequest { query: query.into(), variables, ..RawRequest::default() };
+        let operation = Operation::parse(raw, &Limits::default()).expect("parses");
+        let (projection, _) = GraphqlProjection::validate(builder().finish(), operation).await.expect("is valid");
+        let seen = Seen::by(&event(1), Mask::EVERYTHING).expect("is seen");
+        projection.renderer().render(&seen, "cursor").await.expect("renders")
+    };
+    let given = render(serde_json::json!({ "all": true })).await;
+    assert!(String::from_utf8_lossy(&given).contains(r#"{"payerId":"60054","state":"#), "{given:?}");
+    assert_eq!(render(serde_json::json!({})).await, given);
+    assert_ne!(render(serde_json::json!({ "all": false })).await, given);
+}
+
+/// Found by the guard: another system may publish a change without the state after it, and a renderer would wait for ever.
+#[tokio::test]
+async fn a_change_without_a_state_after_it_is_nothing_to_who_watches_checks() {
+    let changed =
+        |after| Payload::EligibilityCheckChanged(Box::new(pb::EligibilityCheckChanged { after, ..Default::default() }));
+    let (check, events) = (projection(CHECK).await, projection(EVENTS).await);
+    assert!(!check.finds(&changed(None)) && events.finds(&changed(None)));
+    assert!(check.finds(&changed(Some(pb::EligibilityCheck::default()))));
 }
 
 #[tokio::test]

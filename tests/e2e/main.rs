@@ -6,6 +6,7 @@ mod access_table;
 mod audit;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod guard;
 mod harness;
 #[path = "../installation/mod.rs"]
 mod installation;

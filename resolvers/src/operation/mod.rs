@@ -69,12 +69,14 @@ impl Operation {
         if aliases(&document) > limits.max_aliases {
             return Err(over("aliases", limits.max_aliases));
         }
-        let kind = match pick(&document, raw.operation_name.as_deref())?.ty {
+        let definition = pick(&document, raw.operation_name.as_deref())?;
+        let variables = with_defaults(definition, raw.variables);
+        let kind = match definition.ty {
             Parsed::Query => OperationType::Query,
             Parsed::Mutation => OperationType::Mutation,
             Parsed::Subscription => OperationType::Subscription,
         };
-        let mut operation = Self { kind, document, name: raw.operation_name, variables: raw.variables };
+        let mut operation = Self { kind, document, name: raw.operation_name, variables };
         if kind == OperationType::Subscription {
             hoist::root_fields(&mut operation.document, operation.name.as_deref())?;
         }
@@ -99,6 +101,18 @@ impl Operation {
         let definition = pick(&self.document, self.name.as_deref())?;
         Ok(canonical(&self.document, definition, &self.variables))
     }
+}
+
+/// A variable that is not given has its default (GraphQL, October 2021, 6.1.2). async-graphql 7.2 knows that everywhere but
+/// in `@skip` and `@include`.
+fn with_defaults(definition: &OperationDefinition, mut variables: Map<String, Value>) -> Map<String, Value> {
+    for variable in definition.variable_definitions.iter().map(|variable| &variable.node) {
+        let default = variable.default_value.as_ref().and_then(|default| default.node.clone().into_json().ok());
+        if let Some(default) = default {
+            variables.entry(variable.name.node.as_str()).or_insert(default);
+        }
+    }
+    variables
 }
 
 /// The operation that is meant.

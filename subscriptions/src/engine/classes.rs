@@ -49,6 +49,9 @@ pub(super) async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended
                 ended.push((live.clone(), entry.vector.clone(), Some(expired())));
                 continue;
             }
+            if !live.projection.finds(&entry.event.payload) {
+                continue;
+            }
             let pair = Pair { index, entry, live, demand: live.projection.demand(entry.event.payload.table()) };
             match pair.decided_before(&kept) {
                 Some(decided) => classes.add(&pair, decided),

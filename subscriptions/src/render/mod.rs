@@ -46,6 +46,12 @@ pub trait Projection: Send + Sync {
     /// Whether it shows events of this type at all; others pass unseen.
     fn shows(&self, event_type: &str) -> bool;
 
+    /// Whether such an event has what it shows; one that has not passes unseen, too, and is never given to a renderer.
+    fn finds(&self, payload: &Payload) -> bool {
+        let _ = payload;
+        true
+    }
+
     /// What it depends on what it shows of such an event. Whoever has the same view of it sees the same bytes.
     fn demand(&self, payload: &'static MessageTable) -> &Demand;
 
