@@ -17,21 +17,21 @@ use tungstenite::{
 mod transports {
     mod websocket {
         mod decoder;
-        pub(super) use decoder::{Decoder, Received, Violation};
+        pub(super) use decoder::{Decoder, Received};
     }
-    use websocket::{Decoder, Received, Violation};
+    use websocket::{Decoder, Received};
 
     use super::{KEPT, LIMIT, Told};
 
-    /// What is told of bytes that come in pieces of these lengths.
-    pub(super) fn decode(bytes: &[u8], pieces: &[u8]) -> (Vec<Told>, Option<Violation>) {
+    /// What is told of bytes that come in pieces of these lengths, and why no more.
+    pub(super) fn decode(bytes: &[u8], pieces: &[u8]) -> (Vec<Told>, Option<String>) {
         let (mut decoder, mut all, mut bytes) = (Decoder::new(LIMIT), Vec::new(), bytes.to_vec());
         let mut rest = &mut bytes[..];
         for length in pieces.iter().cycle() {
             let (piece, behind) = rest.split_at_mut(rest.len().min(usize::from(*length).max(1)));
             rest = behind;
             if let Err(violation) = decoder.decode(piece, |received| all.push(told(received))) {
-                return (all, Some(violation));
+                return (all, Some(format!("{violation:?}")));
             }
             assert!(decoder.held() <= KEPT, "{} bytes are kept", decoder.held());
             if rest.is_empty() {
