@@ -2,7 +2,7 @@
 
 use crate::{
     command::{announce, cargo, run},
-    deny, real,
+    deny, fuzz, real,
     suite::FEATURES,
     tally::Tally,
 };
@@ -15,7 +15,9 @@ pub(crate) fn all() -> Tally {
 fn format() -> Tally {
     announce("cargo fmt --check");
     let result = run("cargo fmt", &mut cargo(&["fmt", "--all", "--check"]));
+    let fuzz = run("cargo fmt", &mut cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]));
     failed(result, "the format differs: run `cargo fmt --all`")
+        .and(failed(fuzz, "the format differs: run `cargo fmt` in fuzz"))
 }
 
 fn lints() -> Tally {
@@ -23,7 +25,9 @@ fn lints() -> Tally {
     let real = real::targets();
     let by_name: Vec<&str> = real.iter().flat_map(|target| ["--test", target]).collect();
     // Those that plain `cargo test` leaves out are no part of all, and beside all no name is heeded.
-    clippy(&["--all-targets"]).then(|| clippy(&by_name))
+    clippy(&["--all-targets"])
+        .then(|| clippy(&by_name))
+        .then(|| failed(fuzz::lint(), "clippy has something to say on fuzz; see above"))
 }
 
 fn clippy(targets: &[&str]) -> Tally {

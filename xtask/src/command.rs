@@ -89,6 +89,7 @@ fn count(name: &str, command: &mut Command) -> Result<(Tally, bool), String> {
 fn cannot_run(name: &str, error: &std::io::Error) -> String {
     let program = name.split(' ').next().unwrap_or(name);
     let needed = match program {
+        "c++" => "a C++ compiler, such as g++ or clang",
         "node" | "npm" => "Node.js 20 or later with npm",
         "java" => "a Java runtime, version 17 or later",
         "mvn" => "Apache Maven 3.8 or later",

@@ -6,6 +6,7 @@ mod cache;
 mod checks;
 mod command;
 mod deny;
+mod fuzz;
 mod instructions;
 mod interrupt;
 mod js;
@@ -22,8 +23,8 @@ use std::process::ExitCode;
 use tally::Tally;
 
 const HELP: &str = "\
-cargo xtask test             Every test: Rust, then Rust on PostgreSQL, Kafka and SpiceDB, which it gets and starts,
-                             then the npm clients against the built binary
+cargo xtask test             Every test: Rust, 10 s of each fuzz target, then Rust on PostgreSQL, Kafka and SpiceDB,
+                             which it gets and starts, then the npm clients against the built binary
 cargo xtask test --embedded  The same without PostgreSQL, Kafka and SpiceDB
 cargo xtask test rust|real|js
                              One part of it: on the embedded parts, on the real ones, the npm clients
@@ -33,6 +34,9 @@ cargo xtask services         Start PostgreSQL, Kafka and two SpiceDBs, print wha
 cargo xtask bench NAME       A benchmark, built for release: `main-path` or `delivery`; with `--real`, on the real parts
 cargo xtask bench instructions
                              Counts what a delivery takes, and fails where that is a tenth more than on record; `--record`
+cargo xtask fuzz [TARGET] [--seconds N]
+                             Invented inputs for the parsers of what clients send: all targets or one, 60 s each; what
+                             it learns is kept in target/fuzz/corpus, what it finds in target/fuzz/found
 cargo xtask deny             cargo-deny alone: advisories, licences, bans, sources
 cargo xtask schema           Rewrite schema.graphql from the code
 
@@ -41,7 +45,7 @@ Java 17 or later; SpiceDB is built by Go. What was got is kept in target/service
 SLUICE_TEST_POSTGRES_URL, SLUICE_TEST_KAFKA, or SLUICE_TEST_SPICEDB with SLUICE_TEST_SPICEDB_CONTRACT and
 SLUICE_TEST_SPICEDB_KEY.
 
-`test` and `ci` end with a line `N passed, N failed`.";
+`test`, `ci` and `fuzz` end with a line `N passed, N failed`.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -67,6 +71,7 @@ fn carry_out(args: &[&str]) -> ExitCode {
         ["bench", "instructions"] => tallied(instructions::check()),
         ["bench", "instructions", "--record"] => done(instructions::record()),
         ["bench", name, rest @ ..] => done(bench::run_named(name, rest)),
+        ["fuzz", rest @ ..] => tallied(fuzz::named(rest)),
         ["deny"] => tallied(deny::check()),
         ["schema"] => done(schema::rewrite()),
         ["help" | "--help" | "-h"] => {

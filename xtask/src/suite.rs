@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::{
     command::{announce, cargo, run, run_counted},
-    instructions, js, real, services,
+    fuzz, instructions, js, real, services,
     tally::Tally,
 };
 
@@ -15,14 +15,16 @@ pub(crate) const FEATURES: [&str; 2] = ["--features", "sluice/failpoints"];
 const EMBEDDED: &str =
     "left out, as asked by --embedded: all tests on PostgreSQL, Kafka and SpiceDB (adapters, end to end, faults)";
 
-/// Rust, the real parts, clients.
+/// Rust, fuzz targets, the real parts, clients.
 pub(crate) fn all() -> Tally {
-    built_with_parts(|parts| rust().then(|| with(parts, real::tests)).then(js::clients).then(instructions::check))
+    built_with_parts(|parts| {
+        rust().then(fuzzed).then(|| with(parts, real::tests)).then(js::clients).then(instructions::check)
+    })
 }
 
 /// All that runs without the real parts.
 pub(crate) fn embedded() -> Tally {
-    built(|| rust().then(js::clients).then(instructions::check)).and(Tally::left_out(EMBEDDED.to_owned()))
+    built(|| rust().then(fuzzed).then(js::clients).then(instructions::check)).and(Tally::left_out(EMBEDDED.to_owned()))
 }
 
 /// Only what runs on the real parts.
@@ -68,4 +70,9 @@ fn build(targets: &[&str]) -> Result<(), String> {
 pub(crate) fn rust() -> Tally {
     announce("cargo test");
     run_counted("cargo test", cargo(&["test", "--workspace", "--no-fail-fast"]).args(FEATURES))
+}
+
+/// A look at what clients send, too short to learn much new: it is `cargo xtask fuzz` that takes its time.
+fn fuzzed() -> Tally {
+    fuzz::all(fuzz::AMONG_TESTS)
 }

@@ -80,6 +80,12 @@ impl Decoder {
         Ok(())
     }
 
+    /// How many bytes of the client's it keeps.
+    #[cfg(any(test, fuzzing))]
+    pub(in super::super) fn held(&self) -> usize {
+        self.partial.len() + self.message.as_ref().map_or(0, |message| message.bytes.len())
+    }
+
     fn frames(&mut self, bytes: &mut [u8], each: &mut impl FnMut(Received<'_>)) -> Result<usize, Violation> {
         let mut used = 0;
         while !self.closed {

@@ -103,6 +103,7 @@ fn nothing_is_held_while_nothing_is_under_way() {
     for piece in bytes.clone().chunks_mut(3) {
         decoder.decode(piece, |_| {}).unwrap();
     }
+    assert_eq!(decoder.held(), 0);
     assert_eq!(decoder.partial.capacity(), 0);
     assert!(decoder.message.is_none());
 }

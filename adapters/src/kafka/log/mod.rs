@@ -46,7 +46,7 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { window_events: 4096, window_bytes: 16 << 20 }
+        Self { window_events: 16_384, window_bytes: 32 << 20 }
     }
 }
 

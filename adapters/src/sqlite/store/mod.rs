@@ -74,7 +74,7 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { partitions: 4, retention: None, window_events: 4096, window_bytes: 16 << 20 }
+        Self { partitions: 4, retention: None, window_events: 16_384, window_bytes: 32 << 20 }
     }
 }
 
