@@ -23,4 +23,6 @@ mod parts;
 mod postgres;
 mod scene;
 mod spicedb;
+#[path = "../../adapters/tests/real/paused.rs"]
+mod standstill;
 mod two_gateways;

@@ -3,6 +3,7 @@
 
 mod foreign;
 mod kafka;
+mod paused;
 mod postgres;
 mod services;
 mod shared_state;

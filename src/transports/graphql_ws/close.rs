@@ -33,8 +33,12 @@ impl Close {
         Self::new(1001, "No answer to pings: connect again and resume with your last cursor")
     }
 
-    pub(super) fn lagging() -> Self {
-        Self::new(1013, "Too slow: what waited for you was dropped; connect again and resume with your last cursor")
+    pub(super) fn lagging(retry: Duration) -> Self {
+        let retry = retry.as_millis();
+        Self::new(
+            1013,
+            format!("Too slow, what waited was dropped: connect again in {retry} ms and resume with your last cursor"),
+        )
     }
 
     pub(super) fn unavailable() -> Self {
@@ -105,7 +109,7 @@ mod tests {
         let all = [
             Close::going_away(Duration::MAX),
             Close::silent(),
-            Close::lagging(),
+            Close::lagging(Duration::MAX),
             Close::unavailable(),
             Close::too_big(usize::MAX),
             Close::forbidden(),

@@ -78,7 +78,7 @@ impl Task {
             let blocked = match connection.outbox.status() {
                 Status::Open { blocked } => blocked,
                 Status::Overflown => {
-                    connection.handle(Input::Lagging);
+                    connection.handle(Input::Lagging { retry: context.config.jittered_retry() });
                     continue;
                 }
                 Status::Closing { .. } | Status::Closed => return End::Closing,

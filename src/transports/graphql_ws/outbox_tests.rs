@@ -146,10 +146,10 @@ async fn an_event_that_has_left_in_part_is_ended_though_it_is_not_wanted() {
     }
     event.wanted.store(false, Ordering::Release);
     let entries = pair.outbox.lock().entries.len();
-    pair.outbox.close(&Close::lagging());
+    pair.outbox.close(&Close::lagging(Duration::ZERO));
     assert!(entries > 0);
     let all = pair.read_all().await;
-    assert!(close(&Close::lagging())(all.last().unwrap()));
+    assert!(close(&Close::lagging(Duration::ZERO))(all.last().unwrap()));
     assert!(all[..all.len() - 1].iter().all(|message| message.len() > 3_000_000));
 }
 
@@ -167,9 +167,9 @@ async fn what_is_over_the_bound_ends_the_queue_and_frees_it() {
     pair.outbox.work().await;
     assert_eq!(pair.outbox.push(text(0)), Err(Gone::Lagging), "nothing comes after the gap");
     assert!(pair.budget.used() <= 100_000 + OVERHEAD, "what waited is dropped, but for what has left in part");
-    pair.outbox.close(&Close::lagging());
+    pair.outbox.close(&Close::lagging(Duration::ZERO));
     assert_eq!(pair.outbox.push(text(0)), Err(Gone::Closed));
-    assert!(close(&Close::lagging())(pair.read_all().await.last().unwrap()));
+    assert!(close(&Close::lagging(Duration::ZERO))(pair.read_all().await.last().unwrap()));
 }
 
 #[tokio::test]

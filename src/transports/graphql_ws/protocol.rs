@@ -39,8 +39,10 @@ pub(super) enum Input<'a> {
     Authenticated(Result<(), Code>),
     TokenExpired,
     PingDue,
-    /// The outgoing queue is over its bound.
-    Lagging,
+    /// The outgoing queue is over its bound; the client is to come back after `retry`.
+    Lagging {
+        retry: Duration,
+    },
     /// The server is about to stop; the client is to come back after `retry`.
     Drain {
         retry: Duration,
@@ -142,7 +144,7 @@ impl Protocol {
             Input::Authenticated(result) => self.authenticated(result),
             Input::TokenExpired => self.close(Close::expired()),
             Input::PingDue => self.ping_due(),
-            Input::Lagging => self.close(Close::lagging()),
+            Input::Lagging { retry } => self.close(Close::lagging(retry)),
             Input::Drain { retry } => {
                 self.state = State::Draining;
                 vec![Action::Close(Close::going_away(retry))]

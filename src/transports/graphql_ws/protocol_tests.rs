@@ -157,7 +157,7 @@ fn each_state_has_its_close_codes() {
     let upper = r#"{"type":"connection_init","payload":{"Authorization":"bearer t"}}"#;
     assert_eq!(told(&fresh().handle(Input::Text(upper))), "authenticate t");
     assert_eq!(code(&ready().handle(Input::TokenExpired)), 4403);
-    assert_eq!(code(&ready().handle(Input::Lagging)), 1013);
+    assert_eq!(code(&ready().handle(Input::Lagging { retry: Duration::ZERO })), 1013);
     let drained = told(&ready().handle(Input::Drain { retry: Duration::from_millis(1234) }));
     assert!(drained.starts_with("close 1001") && drained.contains("1234 ms"), "{drained}");
     assert_eq!(told(&ready().handle(Input::InitTimeout)), "", "the timer may ring late");

@@ -1,8 +1,6 @@
-//! A process that is there, holds its connections, and does nothing.
+//! One of the parts, paused for a while.
 
-use std::process::Command;
-
-use crate::installation::required;
+use crate::{installation::required, standstill};
 
 /// SIGSTOP. It goes on when this is dropped, whatever else went wrong.
 pub(crate) struct Paused {
@@ -13,18 +11,14 @@ impl Paused {
     /// `variable`: where its process id stands in the environment.
     pub(crate) fn begin(variable: &str) -> Self {
         let paused = Self { pid: required(variable) };
-        assert!(paused.signal("-STOP"), "{variable} is no process of this user's");
+        standstill::pause(&paused.pid);
         paused
-    }
-
-    fn signal(&self, signal: &str) -> bool {
-        Command::new("kill").args([signal, &self.pid]).status().is_ok_and(|status| status.success())
     }
 }
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        if !self.signal("-CONT") {
+        if !standstill::go_on(&self.pid) {
             eprintln!("the process {} can't be told to go on", self.pid);
         }
     }

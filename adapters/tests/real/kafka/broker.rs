@@ -14,6 +14,8 @@ use rdkafka::{
 };
 use tempfile::TempDir;
 
+use crate::paused;
+
 const START: Duration = Duration::from_secs(90);
 
 pub(super) struct Broker {
@@ -51,20 +53,16 @@ impl Broker {
     }
 
     pub(super) fn pause(&self) {
-        self.signal("-STOP");
+        paused::pause(&self.process.id().to_string());
     }
 
     pub(super) fn go_on(&self) {
-        self.signal("-CONT");
+        assert!(paused::go_on(&self.process.id().to_string()));
     }
 
     fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-    }
-
-    fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
     }
 
     fn wait(&self) {

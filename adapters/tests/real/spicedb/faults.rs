@@ -55,12 +55,12 @@ async fn a_stopped_server_is_unavailable_within_the_deadline_and_answers_when_it
     let (spicedb, pair) = (connect(&server, DEADLINE).await, Pair::new());
     pair.grant(&spicedb).await;
     assert!(pair.can(&spicedb).await.unwrap());
-    server.signal("STOP").await;
+    server.pause();
     let began = Instant::now();
     assert_unavailable(&pair.can(&spicedb).await);
     let took = began.elapsed();
     assert!(took < DEADLINE * 2, "{took:?}");
-    server.signal("CONT").await;
+    server.go_on();
     // What the server was asked while it was stopped may still be in its way; each try has a deadline of its own.
     let began = Instant::now();
     while !matches!(pair.can(&spicedb).await, Ok(true)) {

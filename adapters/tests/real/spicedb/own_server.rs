@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::options;
-use crate::services;
+use crate::{paused, services};
 use sluice_adapters::spicedb::{SpiceDb, SpiceDbOptions};
 
 pub(super) const KEY: &str = "own-key";
@@ -66,9 +66,11 @@ impl OwnServer {
     }
 
     /// `STOP` or `CONT`.
-    pub(super) async fn signal(&self, signal: &str) {
-        let pid = self.process.id().unwrap().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().await.unwrap();
-        assert!(sent.success());
+    pub(super) fn pause(&self) {
+        paused::pause(&self.process.id().unwrap().to_string());
+    }
+
+    pub(super) fn go_on(&self) {
+        assert!(paused::go_on(&self.process.id().unwrap().to_string()));
     }
 }

@@ -232,13 +232,13 @@ async fn a_decision_is_kept_while_changes_are_known_and_not_for_longer() {
     people.grant(&spicedb).await;
     let deciding = Deciding::over(spicedb);
     deciding.keeps(&people).await;
-    server.signal("STOP").await;
+    server.pause();
     let began = Instant::now();
     while people.sees(&deciding.access).await.is_some() {
         assert!(began.elapsed() < PATIENCE, "it is kept for ever");
     }
     assert!(began.elapsed() < BOUND + Duration::from_secs(2), "a decision was used {:?} later", began.elapsed());
-    server.signal("CONT").await;
+    server.go_on();
 }
 
 #[tokio::test]
@@ -248,11 +248,11 @@ async fn after_a_silence_everything_that_was_kept_is_forgotten() {
     let listener = Listener::to(&spicedb);
     listener.knows().await;
     listener.forget();
-    server.signal("STOP").await;
+    server.pause();
     let mut known = listener.known_until.subscribe();
     let lost = known.wait_for(Option::is_none);
     tokio::time::timeout(PATIENCE, lost).await.expect("it is noticed").unwrap();
-    server.signal("CONT").await;
+    server.go_on();
     listener.knows().await;
     assert!(listener.heard().contains(&Touched::Everything));
 }
