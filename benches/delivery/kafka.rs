@@ -10,10 +10,7 @@ use std::{
 
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
-    message::{Header, OwnedHeaders},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 use tempfile::TempDir;
@@ -23,6 +20,7 @@ use crate::{
     command::{Command, Events},
     conn::What,
     contender::{Contender, NODE, STORED, Shape},
+    enrollment,
     finding::Finding,
     gateway::TENANT,
     installation::{Home, on_real_parts, required},
@@ -65,7 +63,7 @@ fn on(plan: &Plan, parts: &str, real: bool) -> Result<Vec<Finding>, String> {
     eprintln!("kafka: {parts}");
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let (topic, bare) = (unique("coverage"), unique("bare"));
-    runtime.block_on(make_topics(&[&topic, &bare]))?;
+    runtime.block_on(enrollment::make_topics(&client(), PARTITIONS, &[&topic, &bare]))?;
     let (mut contender, _home) = start(&runtime, &topic, real)?;
     let mut feeder = Feeder::new(&topic)?;
     // The first ones wait for a group of consumers to form.
@@ -146,28 +144,13 @@ fn start(runtime: &tokio::runtime::Runtime, topic: &str, real: bool) -> Result<(
 
 fn configure(directory: &TempDir, topic: &str) -> Result<String, String> {
     let file = directory.path().join("sluice.toml");
-    let text = format!(
-        r#"[[foreign_topics]]
-topic = "{topic}"
-format = "cloudevents"
-tenant = "{TENANT}"
-
-[[foreign_topics.events]]
-type = "bench.coverage.changed"
-message = "sluice.coverage.v1.CoverageChanged"
-subject_type = "Coverage"
-subject = "{{data.coverageId}}"
-member = "{{data.memberId}}"
-channel = "/members/{{data.memberId}}/coverage/{{data.coverageId}}"
-"#
-    );
-    std::fs::write(&file, text).map_err(|error| error.to_string())?;
+    std::fs::write(&file, enrollment::mapping(topic, TENANT)).map_err(|error| error.to_string())?;
     Ok(file.display().to_string())
 }
 
 fn unique_topic(runtime: &tokio::runtime::Runtime, name: &str) -> Result<String, String> {
     let name = unique(name);
-    runtime.block_on(make_topics(&[&name])).map(|()| name)
+    runtime.block_on(enrollment::make_topics(&client(), PARTITIONS, &[&name])).map(|()| name)
 }
 
 fn unique(name: &str) -> String {
@@ -178,13 +161,6 @@ fn client() -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", required("SLUICE_TEST_KAFKA")).set("socket.nagle.disable", "true");
     config
-}
-
-async fn make_topics(names: &[&str]) -> Result<(), String> {
-    let admin: AdminClient<DefaultClientContext> = client().create().map_err(|error| error.to_string())?;
-    let new: Vec<_> = names.iter().map(|name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1))).collect();
-    let made = admin.create_topics(&new, &AdminOptions::new()).await.map_err(|error| error.to_string())?;
-    made.into_iter().try_for_each(|made| made.map(drop).map_err(|(_, code)| format!("a topic: {code}")))
 }
 
 /// The other service.
@@ -231,17 +207,7 @@ impl Feeder {
         );
         // What is due at once has the same number in each channel.
         let unique = format!("{member}/{id}");
-        let attributes = [
-            ("ce_specversion", "1.0"),
-            ("ce_id", unique.as_str()),
-            ("ce_source", "//enrollment.example"),
-            ("ce_type", "bench.coverage.changed"),
-            ("content-type", "application/json"),
-        ];
-        let headers = attributes
-            .into_iter()
-            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-        let record = BaseRecord::to(&self.topic).key(&member).payload(&data).headers(headers);
+        let record = BaseRecord::to(&self.topic).key(&member).payload(&data).headers(enrollment::headers(&unique));
         self.producer.send(record).map_err(|(error, _)| error.to_string())
     }
 }

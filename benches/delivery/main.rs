@@ -11,6 +11,8 @@ mod conn;
 mod contender;
 mod crowd;
 mod document;
+#[path = "../main_path/enrollment.rs"]
+mod enrollment;
 mod finding;
 mod frame;
 mod gateway;

@@ -7,6 +7,7 @@
 mod baselines;
 mod client;
 mod disk;
+mod enrollment;
 mod figures;
 #[allow(dead_code, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
 #[path = "../../tests/installation/mod.rs"]

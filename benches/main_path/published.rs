@@ -11,13 +11,11 @@ use std::{
 
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-    message::{Header, OwnedHeaders},
     producer::{BaseRecord, DefaultProducerContext, ThreadedProducer},
 };
 
 use crate::{
+    enrollment,
     figures::Latencies,
     installation::{Home, on_real_parts, required},
     pace,
@@ -38,23 +36,7 @@ pub(crate) fn configuration(home: &Home) -> Option<PathBuf> {
         return None;
     }
     let file = home.path().join("sluice.toml");
-    let text = format!(
-        r#"[[foreign_topics]]
-topic = "{}"
-format = "cloudevents"
-tenant = "{}"
-
-[[foreign_topics.events]]
-type = "bench.coverage.changed"
-message = "sluice.coverage.v1.CoverageChanged"
-subject_type = "Coverage"
-subject = "{{data.coverageId}}"
-member = "{{data.memberId}}"
-channel = "/members/{{data.memberId}}/coverage/{{data.coverageId}}"
-"#,
-        topic(home),
-        home.tenant(),
-    );
+    let text = enrollment::mapping(&topic(home), home.tenant());
     fs::write(&file, text).ok().map(|()| file)
 }
 
@@ -67,11 +49,7 @@ pub(crate) async fn make_topic(home: &Home) -> Result<(), String> {
     if !on_real_parts() {
         return Ok(());
     }
-    let admin: AdminClient<DefaultClientContext> = client().create().map_err(|error| error.to_string())?;
-    let name = topic(home);
-    let new = NewTopic::new(&name, 4, TopicReplication::Fixed(1));
-    let made = admin.create_topics([&new], &AdminOptions::new()).await.map_err(|error| error.to_string())?;
-    made.into_iter().try_for_each(|made| made.map(drop).map_err(|(_, code)| format!("the topic: {code}")))
+    enrollment::make_topics(&client(), 4, &[&topic(home)]).await
 }
 
 fn client() -> ClientConfig {
@@ -108,19 +86,9 @@ impl Producer {
         let data = format!(
             r#"{{"coverageId":"{id}","memberId":"{member}","status":"COVERAGE_STATUS_TERMINATED","planName":"Harbor PPO","terminationDate":"2026-12-31"}}"#
         );
-        let attributes = [
-            ("ce_specversion", "1.0"),
-            ("ce_id", id),
-            ("ce_source", "//enrollment.example"),
-            ("ce_type", "bench.coverage.changed"),
-            ("content-type", "application/json"),
-        ];
-        let headers = attributes
-            .into_iter()
-            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         self.produced.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), due);
         // One that is not taken is missed at the end.
-        let _ = self.producer.send(BaseRecord::to(&self.topic).key(id).payload(&data).headers(headers));
+        let _ = self.producer.send(BaseRecord::to(&self.topic).key(id).payload(&data).headers(enrollment::headers(id)));
     }
 }
 

@@ -130,9 +130,7 @@ impl GraphqlProjection {
         let demands = std::mem::take(&mut plan.demands);
         Ok((Self { schema, operation, key: key.into(), all_events, demands }, plan))
     }
-}
 
-impl GraphqlProjection {
     /// With another schema of the same types.
     pub(crate) fn rendered_by(self, schema: GraphqlSchema) -> Self {
         Self { schema, ..self }

@@ -49,6 +49,12 @@ impl ReadVector {
         }
     }
 
+    /// Moves on to where `other` is further; a partition that only `other` has is taken.
+    pub fn join(&mut self, other: &Self) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        other.partitions().for_each(|(partition, seq)| self.advance(partition, seq));
+    }
+
     /// Whether it is as far as `other` in every partition.
     pub fn covers(&self, other: &Self) -> bool {
         other.0.iter().enumerate().all(|(i, seq)| self.0.get(i).is_some_and(|mine| mine >= seq))

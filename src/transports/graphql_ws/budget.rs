@@ -19,12 +19,13 @@ impl Budget {
         self.used.load(Ordering::Relaxed).saturating_add(bytes) <= self.limit
     }
 
-    pub(super) fn take(&self, bytes: usize) {
-        self.used.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    /// One of the queues holds so much now, and held so much before.
+    pub(super) fn changed(&self, before: usize, now: usize) {
+        if now > before {
+            self.used.fetch_add(now - before, Ordering::Relaxed);
+        } else if now < before {
+            self.used.fetch_sub(before - now, Ordering::Relaxed);
+        }
     }
 
     #[cfg(test)]

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
-/// The longest reason that fits a close frame: 125 bytes less the code (RFC 6455, section 5.5).
-const MAX_REASON: usize = 123;
+use super::super::websocket::MAX_REASON;
 
 /// How a socket is closed. The 4xxx codes and their texts are PROTOCOL.md's. What the reference client does with them: it
 /// connects again after 1001, 1013, 4403 and 4408, and gives up after the others.

@@ -67,13 +67,13 @@ impl Task {
     }
 
     /// Until the client is gone, or nothing more is to be queued.
-    async fn serve(&mut self, early: Vec<u8>) -> End {
+    async fn serve(&mut self, mut early: Vec<u8>) -> End {
         let Self { wire, connection } = self;
         let context = connection.context.clone();
         let mut drained = pin!(context.drain.cancelled());
         let mut draining = false;
         let mut timers = Timers::new(&context.config);
-        wire.decode(early, connection);
+        wire.take(&mut early, connection);
         loop {
             let blocked = match connection.outbox.status() {
                 Status::Open { blocked } => blocked,
@@ -178,10 +178,6 @@ impl Wire {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         })
-    }
-
-    fn decode(&mut self, mut early: Vec<u8>, connection: &mut Connection) {
-        self.take(&mut early, connection);
     }
 
     fn take(&mut self, bytes: &mut [u8], connection: &mut Connection) {

@@ -1,7 +1,7 @@
 //! graphql-transport-ws, to the letter of graphql-ws's PROTOCOL.md (github.com/enisdenjo/graphql-ws).
 //!
 //! [`protocol`] is the state machine and does no IO; [`connection`] drives one socket by it; [`outbox`] is what waits to
-//! be sent, and the way to the socket; [`operations`] runs what the client asked for. Only this subprotocol is spoken: the
+//! be sent, and the way to the socket ([`queue`]); [`operations`] runs what the client asked for. Only this subprotocol is spoken: the
 //! older `graphql-ws` has other message names and is refused.
 
 mod budget;
@@ -12,8 +12,11 @@ mod message;
 mod operations;
 mod outbox;
 mod protocol;
+mod queue;
 mod timers;
 
+#[cfg(test)]
+mod durable_tests;
 #[cfg(test)]
 mod protocol_tests;
 #[cfg(test)]
@@ -72,7 +75,7 @@ fn accept(context: Arc<Context>, request: Request) -> Response {
     context.tasks.clone().spawn(async move {
         let Some((socket, early)) = socket.await else { return };
         // Of the small future that waits for the upgrade nothing is kept while the connection runs.
-        tokio::spawn(context.tasks.clone().track_future(connection::run(socket, early, agreed, context)));
+        context.tasks.clone().spawn(connection::run(socket, early, agreed, context));
     });
     response
 }

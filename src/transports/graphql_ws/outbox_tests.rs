@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{io, sync::atomic::AtomicBool, time::Duration};
 
 use sluice_schema::position::Epoch;
 use tokio::{
@@ -7,7 +7,7 @@ use tokio::{
 };
 use tungstenite::{Message, WebSocket, protocol::Role};
 
-use super::*;
+use super::{super::queue::OVERHEAD, *};
 
 const LIMIT: usize = 1000;
 
@@ -254,8 +254,8 @@ async fn a_ping_never_tells_less_than_was_sent() {
     let pair = Pair::standard().await;
     let outbox = &pair.outbox;
     let cursor = |seqs: &[u64]| Cursor { epoch: Epoch(1), vector: ReadVector(seqs.to_vec()) };
-    outbox.lock().note(&ReadVector(vec![5, 1]));
-    outbox.lock().note(&ReadVector(vec![2, 3]));
+    outbox.begins_at(&ReadVector(vec![5, 1]));
+    outbox.begins_at(&ReadVector(vec![2, 3]));
     let tells = |progress: &Cursor| {
         outbox.push_ping(Some((progress, &["1".to_owned()]))).expect("fits");
         matches!(outbox.lock().entries.pop_back(), Some(Outgoing::Text(text)) if text.contains(&progress.to_string()))

@@ -182,17 +182,15 @@ impl Protocol {
             Err(what) => self.close(Close::invalid(what)),
             Ok(ClientMessage::ConnectionInit { token, durable }) => self.init(token, durable),
             Ok(ClientMessage::Ping(payload, None)) => vec![Action::Send(message::pong(payload))],
-            Ok(ClientMessage::Ping(_, Some(progress))) => self.progress(progress),
-            Ok(ClientMessage::Pong(None)) => Vec::new(),
+            Ok(ClientMessage::Ping(_, Some(progress))) => match self.progress(&progress, true) {
+                Ok(action) => vec![action],
+                Err(error) => refuse_to_tell(&error),
+            },
             // Nobody waits for what comes of it.
-            Ok(ClientMessage::Pong(Some(progress))) => {
-                let told = self.progress(progress).into_iter();
-                told.filter_map(|action| match action {
-                    Action::Acknowledge(cursor, _) => Some(Action::Acknowledge(cursor, false)),
-                    _ => None,
-                })
-                .collect()
+            Ok(ClientMessage::Pong(Some(progress @ Progress::Acknowledge(_)))) => {
+                self.progress(&progress, false).into_iter().collect()
             }
+            Ok(ClientMessage::Pong(_)) => Vec::new(),
             Ok(ClientMessage::Subscribe { id, request }) => self.subscribe(id.into(), request),
             Ok(ClientMessage::Complete { id }) => self.complete(id.into()),
         }
@@ -232,19 +230,17 @@ impl Protocol {
         }
     }
 
-    fn progress(&self, progress: Progress) -> Vec<Action> {
+    /// `answer`: whether the client is told when what it acknowledges is durable.
+    fn progress(&self, progress: &Progress, answer: bool) -> Result<Action, ClientError> {
         if self.state != (State::Ready { durable: true }) {
             let text = "Give yourself a name first: `durable` in the payload of connection_init.";
-            return refuse_to_tell(&ClientError::new(Code::BadRequest, text));
+            return Err(ClientError::new(Code::BadRequest, text));
         }
         match progress {
-            Progress::Forget => vec![Action::Forget],
+            Progress::Forget => Ok(Action::Forget),
             Progress::Acknowledge(text) => match text.parse() {
-                Ok(cursor) => vec![Action::Acknowledge(cursor, true)],
-                Err(malformed) => {
-                    let text = MalformedCursor::to_string(&malformed);
-                    refuse_to_tell(&ClientError::new(Code::MalformedCursor, text))
-                }
+                Ok(cursor) => Ok(Action::Acknowledge(cursor, answer)),
+                Err(MalformedCursor) => Err(ClientError::new(Code::MalformedCursor, MalformedCursor.to_string())),
             },
         }
     }

@@ -3,11 +3,7 @@ use std::{collections::HashMap, time::Duration};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sluice_schema::{
-    error::{ClientError, Code},
-    ids::SubscriptionName,
-    position::{Cursor, Epoch, ReadVector},
-};
+use sluice_schema::error::{ClientError, Code};
 
 use super::{
     super::{Answer, websocket::Violation},
@@ -18,11 +14,11 @@ const INIT: &str = r#"{"type":"connection_init","payload":{"authorization":"Bear
 const ACK: &str = r#"{"type":"connection_ack"}"#;
 const LIMITS: Limits = Limits { message_bytes: 500, operations: 2, silent_intervals: 2 };
 
-fn fresh() -> Protocol {
+pub(super) fn fresh() -> Protocol {
     Protocol::new(LIMITS, ACK.into())
 }
 
-fn ready() -> Protocol {
+pub(super) fn ready() -> Protocol {
     let mut protocol = fresh();
     assert_eq!(told(&protocol.handle(Input::Text(INIT))), "authenticate t");
     assert_eq!(told(&protocol.handle(Input::Authenticated(Ok(())))), format!("send {ACK}"));
@@ -41,7 +37,7 @@ fn start(protocol: &mut Protocol, id: &str) -> Operation {
 }
 
 /// The actions as a text, an action a line.
-fn told(actions: &[Action]) -> String {
+pub(super) fn told(actions: &[Action]) -> String {
     let tell = |action: &Action| match action {
         Action::Send(text) => format!("send {text}"),
         Action::Ping => "ping".to_owned(),
@@ -56,7 +52,7 @@ fn told(actions: &[Action]) -> String {
     actions.iter().map(tell).collect::<Vec<_>>().join("\n")
 }
 
-fn code(actions: &[Action]) -> u16 {
+pub(super) fn code(actions: &[Action]) -> u16 {
     match actions {
         [Action::Close(close)] => close.code,
         other => panic!("{other:?}"),
@@ -174,55 +170,6 @@ fn pings_are_answered_with_their_payload() {
         assert_eq!(ask(&format!(r#"{{"payload":{payload},"type":"ping"}}"#)), echoed);
         assert_eq!(ask(r#"{"type":"pong","payload":{"a":1}}"#), "", "an unasked pong is fine");
     }
-}
-
-#[test]
-fn a_client_with_a_name_is_told_where_it_was_and_tells_where_it_is() {
-    let mut protocol = fresh();
-    let init = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"desk.1"}}"#;
-    assert_eq!(told(&protocol.handle(Input::Text(init))), "authenticate t as desk.1");
-    assert_eq!(told(&protocol.handle(Input::Authenticated(Ok(())))), "", "it is looked up first");
-    let cursor = Cursor { epoch: Epoch(1), vector: ReadVector(vec![5]) };
-    let name: SubscriptionName = "desk.1".parse().unwrap();
-    let acknowledged = told(&protocol.deliver(Delivery::Recalled(name, Ok(Some(cursor.clone())))));
-    let durable = json!({ "name": "desk.1", "acknowledged": cursor.to_string() });
-    let sent: Value = serde_json::from_str(acknowledged.strip_prefix("send ").unwrap()).unwrap();
-    assert_eq!(sent, json!({ "type": "connection_ack", "payload": { "durable": durable } }));
-
-    let say = |kind: &str, payload: Value| json!({ "type": kind, "payload": payload }).to_string();
-    let acknowledge = json!({ "acknowledge": cursor.to_string() });
-    assert_eq!(told(&protocol.handle(Input::Text(&say("ping", acknowledge.clone())))), "acknowledge [5] true");
-    assert_eq!(told(&protocol.handle(Input::Text(&say("pong", acknowledge)))), "acknowledge [5] false");
-    assert_eq!(told(&protocol.handle(Input::Text(&say("ping", json!({ "forget": true }))))), "forget");
-    let malformed = told(&protocol.handle(Input::Text(&say("ping", json!({ "acknowledge": "x" })))));
-    assert!(malformed.contains("CURSOR_MALFORMED"), "{malformed}");
-    let plain = told(&protocol.handle(Input::Text(&say("ping", json!({ "acknowledge": 5 })))));
-    assert_eq!(plain, r#"send {"type":"pong","payload":{"acknowledge":5}}"#, "whatever else a ping holds comes back");
-    let told_of = told(&protocol.deliver(Delivery::Acknowledged(Ok(cursor.clone()))));
-    assert_eq!(told_of, format!(r#"send {{"payload":{{"acknowledged":"{cursor}"}},"type":"pong"}}"#));
-}
-
-#[test]
-fn a_client_without_a_name_acknowledges_nothing() {
-    let mut protocol = ready();
-    let cursor = Cursor { epoch: Epoch(1), vector: ReadVector(vec![5]) };
-    let payload = json!({ "acknowledge": cursor.to_string() });
-    let refused = told(&protocol.handle(Input::Text(&json!({ "type": "ping", "payload": payload }).to_string())));
-    assert!(refused.contains("BAD_REQUEST") && refused.contains("durable"), "{refused}");
-    assert_eq!(told(&protocol.handle(Input::Text(&json!({ "type": "pong", "payload": payload }).to_string()))), "");
-    let mut protocol = fresh();
-    let bad = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"no name"}}"#;
-    assert_eq!(code(&protocol.handle(Input::Text(bad))), 4400);
-}
-
-#[test]
-fn a_name_that_can_not_be_looked_up_closes_with_1013() {
-    let mut protocol = fresh();
-    let init = r#"{"type":"connection_init","payload":{"authorization":"Bearer t","durable":"d"}}"#;
-    protocol.handle(Input::Text(init));
-    protocol.handle(Input::Authenticated(Ok(())));
-    let away = Delivery::Recalled("d".parse().unwrap(), Err(Code::Unavailable));
-    assert_eq!(code(&protocol.deliver(away)), 1013);
 }
 
 #[test]

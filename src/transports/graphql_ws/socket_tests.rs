@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use sluice_schema::{
-    error::ClientError,
-    position::{Cursor, Epoch, ReadVector},
-};
+use sluice_schema::{error::ClientError, position::ReadVector};
 use sluice_subscriptions::deliver::{Gone, Subscriber};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -21,7 +18,7 @@ use super::super::{
     fake::{Asked, Server, cursor},
 };
 
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 fn request(server: &Server, path: &str, protocol: Option<&str>) -> Request {
     let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
@@ -32,7 +29,7 @@ fn request(server: &Server, path: &str, protocol: Option<&str>) -> Request {
 }
 
 impl Client {
-    async fn open(server: &Server) -> Self {
+    pub(super) async fn open(server: &Server) -> Self {
         let request = request(server, "/graphql", Some("graphql-transport-ws"));
         Self(connect_async(request).await.unwrap().0)
     }
@@ -45,34 +42,20 @@ impl Client {
         client
     }
 
-    /// Open, and acknowledged, by a name; with what it is told of that.
-    async fn named(server: &Server, name: &str) -> (Self, Value) {
-        let mut client = Self::open(server).await;
-        let payload = json!({ "authorization": "Bearer nora", "durable": name });
-        client.send(json!({ "type": "connection_init", "payload": payload })).await;
-        let acknowledged = client.json().await;
-        (client, acknowledged["payload"]["durable"]["acknowledged"].clone())
-    }
-
-    async fn acknowledge(&mut self, cursor: &Cursor) -> Value {
-        self.send(json!({ "type": "ping", "payload": { "acknowledge": cursor.to_string() } })).await;
-        self.json().await["payload"].clone()
-    }
-
     async fn init(&mut self, token: &str) {
         let authorization = format!("Bearer {token}");
         self.send(json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await;
     }
 
-    async fn send(&mut self, message: Value) {
+    pub(super) async fn send(&mut self, message: Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    async fn subscribe(&mut self, id: &str, query: &str) {
+    pub(super) async fn subscribe(&mut self, id: &str, query: &str) {
         self.send(json!({ "type": "subscribe", "id": id, "payload": { "query": query } })).await;
     }
 
-    async fn json(&mut self) -> Value {
+    pub(super) async fn json(&mut self) -> Value {
         match self.0.next().await {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
@@ -80,7 +63,7 @@ impl Client {
     }
 
     /// The code and reason of the close frame; messages before it are passed over.
-    async fn closed(mut self) -> (u16, String) {
+    pub(super) async fn closed(mut self) -> (u16, String) {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),
@@ -91,7 +74,7 @@ impl Client {
     }
 }
 
-async fn server() -> Server {
+pub(super) async fn server() -> Server {
     Server::start(TransportConfig::default()).await
 }
 
@@ -381,47 +364,6 @@ async fn pings_tell_progress_only_if_it_is_true_for_all() {
     client.subscribe("1", "subscription slow").await;
     let _subscriber = server.subscriber().await;
     assert_eq!(client.json().await, json!({ "type": "ping" }), "nor while one is only starting");
-}
-
-#[tokio::test]
-async fn a_client_with_a_name_goes_on_behind_what_it_acknowledged() {
-    let mut server = server().await;
-    let behind = |server: &Server| server.gate.behind.lock().unwrap().clone();
-    let (mut client, acknowledged) = Client::named(&server, "desk").await;
-    assert_eq!(acknowledged, Value::Null);
-    client.subscribe("1", "subscription { a }").await;
-    let _subscriber = server.subscriber().await;
-    assert_eq!(behind(&server), None, "the first time it begins as without a name");
-    let begun = cursor(&ReadVector(vec![7]));
-    assert_eq!(server.gate.acknowledged.lock().unwrap().get("desk"), Some(&begun), "and where is on record");
-    drop(client);
-    assert!(matches!(server.asked.recv().await, Some(Asked::Unsubscribed)));
-
-    let (mut client, acknowledged) = Client::named(&server, "desk").await;
-    assert_eq!(acknowledged, json!(begun.to_string()));
-    client.subscribe("1", "subscription { a }").await;
-    let _subscriber = server.subscriber().await;
-    assert_eq!(behind(&server), Some(begun.clone()), "it was gone before it acknowledged anything");
-    let further = cursor(&ReadVector(vec![9]));
-    assert_eq!(client.acknowledge(&further).await, json!({ "acknowledged": further.to_string() }));
-    client.subscribe("2", "subscription { a }").await;
-    let _subscriber = server.subscriber().await;
-    assert_eq!(behind(&server), Some(further.clone()));
-    client.acknowledge(&begun).await;
-    drop(client);
-
-    let (mut client, acknowledged) = Client::named(&server, "desk").await;
-    assert_eq!(acknowledged, json!(further.to_string()), "what comes late moves nothing back");
-    let other = Cursor { epoch: Epoch(2), ..further };
-    assert_eq!(client.acknowledge(&other).await["errors"][0]["extensions"]["code"], "CURSOR_EXPIRED");
-    client.send(json!({ "type": "ping", "payload": { "forget": true } })).await;
-    assert_eq!(client.json().await["payload"], json!({ "forgotten": true }));
-    assert_eq!(Client::named(&server, "desk").await.1, Value::Null);
-    let (away, _) = connect_async(request(&server, "/graphql", Some("graphql-transport-ws"))).await.unwrap();
-    let mut away = Client(away);
-    let payload = json!({ "authorization": "Bearer nora", "durable": "away" });
-    away.send(json!({ "type": "connection_init", "payload": payload })).await;
-    assert_eq!(away.closed().await.0, 1013);
 }
 
 #[tokio::test]

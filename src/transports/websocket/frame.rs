@@ -8,6 +8,9 @@ use tungstenite::protocol::frame::{
 /// The longest payload of a control frame.
 const CONTROL_PAYLOAD: usize = 125;
 
+/// The longest reason that fits a close frame behind its code (RFC 6455, section 5.5).
+pub(crate) const MAX_REASON: usize = CONTROL_PAYLOAD - size_of::<u16>();
+
 /// The head of a text message; its `length` bytes follow.
 pub(crate) fn begin_text(length: usize, out: &mut Vec<u8>) {
     begin(OpCode::Data(Data::Text), length, out);
@@ -28,7 +31,7 @@ fn begin(opcode: OpCode, length: usize, out: &mut Vec<u8>) {
 /// The payload of a close frame. A reason that does not fit is cut between characters.
 pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
-    let fits = reason.floor_char_boundary(CONTROL_PAYLOAD - payload.len());
+    let fits = reason.floor_char_boundary(MAX_REASON);
     payload.extend_from_slice(&reason.as_bytes()[..fits]);
     payload
 }

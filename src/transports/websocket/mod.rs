@@ -9,6 +9,6 @@ mod handshake;
 
 pub(super) use self::{
     decoder::{Decoder, Received, Violation},
-    frame::{begin_text, close_payload, closing_code, control},
+    frame::{MAX_REASON, begin_text, close_payload, closing_code, control},
     handshake::{Upgrade, wants_upgrade},
 };

@@ -18,9 +18,9 @@ pub(crate) struct Affected<'t> {
 }
 
 impl<'t> Affected<'t> {
-    pub(crate) fn by(touched: &'t [Touched]) -> Self {
+    pub(crate) fn by(touched: impl IntoIterator<Item = &'t Touched>) -> Self {
         let mut affected = Self::default();
-        touched.iter().for_each(|touched| affected.add(touched));
+        touched.into_iter().for_each(|touched| affected.add(touched));
         affected
     }
 

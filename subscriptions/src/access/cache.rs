@@ -59,7 +59,7 @@ pub(super) struct Cache {
     state: RwLock<State>,
     /// Until when changes are known, in nanoseconds behind `begun`.
     known_until: AtomicU64,
-    /// As in the state, to be read without it.
+    /// How many changes were told. It changes only while the state is written.
     told: AtomicU64,
     begun: Instant,
     /// For those who decide anew what is running. Each of these was forgotten here before it is told.
@@ -75,8 +75,7 @@ struct State {
     users: HashMap<(TenantId, UserId), HashSet<MemberKey>>,
     count: usize,
     look_over_at: usize,
-    /// How many changes were told, and the last of them.
-    told: u64,
+    /// The last changes that were told.
     recent: VecDeque<Touched>,
 }
 
@@ -132,16 +131,13 @@ impl Cache {
 
     /// What was decided, if it still holds and answers all of this. Only where [`Self::is_known`].
     pub(super) fn get(&self, question: &Question<'_>, act: Option<&'static str>, now: Timestamp) -> Option<Decided> {
-        let state = self.read();
-        let kept = state.kept(question.viewer, question.member?)?;
-        kept.answers(question.demand, act, now).then(|| kept.decided.within(question.demand))
+        self.read().answer(question, act, now).map(|kept| kept.decided.within(question.demand))
     }
 
     /// The same with all that is kept, and how many changes were told by then.
     pub(super) fn kept(&self, question: &Question<'_>, now: Timestamp) -> Option<(Kept, u64)> {
         let state = self.read();
-        let kept = state.kept(question.viewer, question.member?)?;
-        kept.answers(question.demand, None, now).then(|| (kept.clone(), state.told))
+        state.answer(question, None, now).map(|kept| (kept.clone(), self.told()))
     }
 
     /// What was asked about the same before: asked again with the rest, so that what is kept grows together.
@@ -154,7 +150,8 @@ impl Cache {
     /// Keeps what was answered to a question, unless a change came in between.
     pub(super) fn keep(&self, asked: Asked, viewer: &Viewer, member: &MemberId, kept: Kept) {
         let mut state = self.write();
-        if state.was_overtaken(asked, viewer, member) {
+        let since = self.told() - asked.0;
+        if state.was_overtaken(since, viewer, member) {
             return;
         }
         if state.count >= LOOK_OVER.max(state.look_over_at) {
@@ -187,14 +184,13 @@ impl Heed for Cache {
         let mut state = self.write();
         for touched in touched {
             state.forget(touched);
-            state.told += 1;
             state.recent.push_back(touched.clone());
             if state.recent.len() > RECENT {
                 state.recent.pop_front();
             }
         }
         // Before anybody can read the state again.
-        self.told.store(state.told, Ordering::Release);
+        self.told.fetch_add(touched.len() as u64, Ordering::Release);
         drop(state);
         // Nobody need listen.
         let _ = self.changes.send(touched.into());
@@ -212,10 +208,16 @@ impl State {
         of_member.get(&ViewerOf(&viewer.user, &viewer.purpose))
     }
 
-    fn was_overtaken(&self, Asked(asked): Asked, viewer: &Viewer, member: &MemberId) -> bool {
-        let since = usize::try_from(self.told - asked).unwrap_or(usize::MAX);
-        let may_be_hers = |touched: &Touched| Affected::by(std::slice::from_ref(touched)).includes(viewer, member);
-        since > self.recent.len() || self.recent.iter().rev().take(since).any(may_be_hers)
+    /// What is kept of this, if it holds and answers all of it.
+    fn answer(&self, question: &Question<'_>, act: Option<&'static str>, now: Timestamp) -> Option<&Kept> {
+        let kept = self.kept(question.viewer, question.member?)?;
+        kept.answers(question.demand, act, now).then_some(kept)
+    }
+
+    /// Whether one of so many last changes may be about them.
+    fn was_overtaken(&self, since: u64, viewer: &Viewer, member: &MemberId) -> bool {
+        let since = usize::try_from(since).unwrap_or(usize::MAX);
+        since > self.recent.len() || Affected::by(self.recent.iter().rev().take(since)).includes(viewer, member)
     }
 
     fn forget(&mut self, touched: &Touched) {

@@ -70,6 +70,18 @@ pub fn delivery(number: u32, audience: &Arc<Audience>) -> AuditRecord {
     record(number, action)
 }
 
+/// What the user `u-1` has received of [`received`], by tenant.
+pub const RECEIVED_BY_THE_FIRST: [(&str, &[i64]); 2] = [("acme", &[1, 2, 4]), ("other", &[3])];
+
+/// For looking up who received what, alone or among many: the audience of the first record, and the records, numbered from 1.
+pub fn received() -> (Arc<Audience>, Vec<AuditRecord>) {
+    let many = audience(1..=10);
+    let elsewhere = AuditRecord { tenant: "other".parse().unwrap(), ..delivery(3, &many) };
+    let [alone, nobody] = [audience([1]), audience([2])];
+    let records = vec![delivery(1, &many), delivery(2, &alone), elsewhere, delivery(4, &many), delivery(5, &nobody)];
+    (many, records)
+}
+
 /// A record of each kind, told apart by `number`.
 pub fn records(number: u32) -> Vec<AuditRecord> {
     let member = || Some(format!("m-{number}").parse().unwrap());

@@ -15,7 +15,7 @@ use super::{
     subscription::Live,
 };
 use crate::{
-    access::{Decided, KeptDecisions, Question},
+    access::{Decided, KeptDecisions, Question, count_kept},
     render::Seen,
 };
 
@@ -42,7 +42,7 @@ pub(super) async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended
     let now = Timestamp::now();
     let kept = parts.access.kept(now);
     let mut classes = Classes::default();
-    let mut undecided = Vec::new();
+    let (mut decided_before, mut undecided) = (0, Vec::new());
     for (index, entry) in entries.iter().enumerate() {
         for live in &entry.subscriptions {
             if live.viewer.expires <= now {
@@ -54,16 +54,19 @@ pub(super) async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended
             }
             let pair = Pair { index, entry, live, demand: live.projection.demand(entry.event.payload.table()) };
             match pair.decided_before(&kept) {
-                Some(decided) => classes.add(&pair, decided),
+                Some(decided) => {
+                    decided_before += 1;
+                    classes.add(&pair, decided);
+                }
                 None => undecided.push(pair),
             }
         }
     }
-    let asked = undecided.len();
     if !undecided.is_empty() {
         decide(parts, &undecided, &mut classes).await?;
     }
-    classes.count(asked);
+    count_kept(decided_before);
+    metrics::counter!("sluice_deliveries_denied_total").increment(classes.denied);
     Ok(classes.in_order())
 }
 
@@ -122,13 +125,11 @@ struct Classes {
     by_key: HashMap<Key, usize>,
     /// Where the one before went: neighbours mostly go together.
     last: Option<(Key, usize)>,
-    decided: u64,
     denied: u64,
 }
 
 impl Classes {
     fn add(&mut self, pair: &Pair<'_>, decided: Decided) {
-        self.decided += 1;
         let event = &pair.entry.event;
         if !decided.mask.sees(event.payload.table().label) {
             self.denied += 1;
@@ -158,11 +159,6 @@ impl Classes {
         self.last = Some((key, self.classes.len()));
         let members = vec![Member { live: pair.live.clone(), decided: None }];
         self.classes.push(Class { entry: pair.index, seen, decided, members });
-    }
-
-    fn count(&self, asked: usize) {
-        metrics::counter!("sluice_deliveries_denied_total").increment(self.denied);
-        crate::access::count_kept(self.decided - asked as u64);
     }
 
     fn in_order(mut self) -> Vec<Class> {

@@ -50,37 +50,38 @@ impl Engine {
 
     /// The place that a cursor names, if the log still reaches back to it.
     async fn honour(&self, cursor: &Cursor) -> Result<ReadVector, ClientError> {
-        let earliest = self.is_of_log(cursor).await?;
+        let earliest = self.earliest().await?;
+        self.is_of_log(cursor).await?;
         if !cursor.vector.covers(&earliest) {
             return Err(self.shared.expired(&earliest, "RETENTION", "events behind it are no longer kept"));
         }
         Ok(cursor.vector.clone())
     }
 
-    /// Whether a cursor is one of this log, however old. Gives where the log begins.
+    /// Whether a cursor is one of this log, however old.
     ///
     /// # Errors
     /// `CURSOR_EXPIRED`, `CURSOR_MALFORMED`, or `UNAVAILABLE`.
-    pub async fn is_of_log(&self, cursor: &Cursor) -> Result<ReadVector, ClientError> {
+    pub async fn is_of_log(&self, cursor: &Cursor) -> Result<(), ClientError> {
         let log = &self.shared.parts.log;
-        let earliest = log.earliest().await.map_err(|error| {
-            tracing::debug!(%error, "the log can't tell where it begins");
-            ClientError::unavailable()
-        })?;
         if cursor.epoch != log.epoch() {
-            return Err(self.shared.expired(&earliest, "EPOCH", "the log was made anew since"));
+            return Err(self.shared.expired(&self.earliest().await?, "EPOCH", "the log was made anew since"));
         }
-        if cursor.vector.0.len() != earliest.0.len() {
+        if cursor.vector.0.len() != usize::from(log.partitions()) {
             return Err(ClientError::new(Code::MalformedCursor, MalformedCursor.to_string()));
         }
         if !self.will_reach(&cursor.vector).await? {
-            return Err(self.shared.expired(
-                &earliest,
-                "AHEAD",
-                "it lies ahead of the log, which must have been restored",
-            ));
+            let why = "it lies ahead of the log, which must have been restored";
+            return Err(self.shared.expired(&self.earliest().await?, "AHEAD", why));
         }
-        Ok(earliest)
+        Ok(())
+    }
+
+    async fn earliest(&self) -> Result<ReadVector, ClientError> {
+        self.shared.parts.log.earliest().await.map_err(|error| {
+            tracing::debug!(%error, "the log can't tell where it begins");
+            ClientError::unavailable()
+        })
     }
 
     /// Whether the log is at a place or on its way there: another node, or the answer to a mutation, may name a place that

@@ -161,7 +161,7 @@ impl Handle {
         let stage = self.live.stage();
         let mut place = stage.place.clone();
         if stage.attached {
-            progress.partitions().for_each(|(partition, seq)| place.advance(partition, seq));
+            place.join(&progress);
         }
         self.shared.cursor(&place)
     }

@@ -9,7 +9,7 @@ mod named;
 use async_trait::async_trait;
 use sluice_schema::{
     ids::{SubscriptionName, TenantId, UserId},
-    position::{Cursor, ReadVector},
+    position::Cursor,
 };
 
 pub use self::named::Named;
@@ -63,8 +63,7 @@ pub fn moved_on(kept: Option<&Cursor>, new: &Cursor) -> Option<Cursor> {
     if kept.vector.covers(&new.vector) {
         return None;
     }
-    let partitions = kept.vector.0.len().max(new.vector.0.len());
-    let at = |vector: &ReadVector, i: usize| vector.0.get(i).copied().unwrap_or(0);
-    let joined = (0..partitions).map(|i| at(&kept.vector, i).max(at(&new.vector, i))).collect();
-    Some(Cursor { epoch: new.epoch, vector: ReadVector(joined) })
+    let mut joined = kept.clone();
+    joined.vector.join(&new.vector);
+    Some(joined)
 }

@@ -97,9 +97,7 @@ impl Beginning {
                 *seq = first.saturating_sub(1);
             }
         }
-        self.shared.earliest.send_modify(|earliest| {
-            found.partitions().for_each(|(partition, seq)| earliest.advance(partition, seq));
-        });
+        self.shared.earliest.send_modify(|earliest| earliest.join(&found));
         Ok(self.shared.earliest.borrow().clone())
     }
 

@@ -86,7 +86,7 @@ impl Shared {
     fn advance(&self, heads: &ReadVector) {
         self.heads.send_if_modified(|current| {
             let moved = !current.covers(heads);
-            heads.partitions().for_each(|(partition, seq)| current.advance(partition, seq));
+            current.join(heads);
             moved
         });
     }

@@ -33,7 +33,7 @@ pub(super) async fn apply(
     }
     earliest.send_if_modified(|current| {
         let moved = !current.covers(&passed);
-        passed.partitions().for_each(|(partition, seq)| current.advance(partition, seq));
+        current.join(&passed);
         moved
     });
     Ok(())

@@ -33,7 +33,7 @@ pub(super) async fn apply(
     }
     shared.earliest.send_if_modified(|current| {
         let moved = !current.covers(&earliest);
-        earliest.partitions().for_each(|(partition, seq)| current.advance(partition, seq));
+        current.join(&earliest);
         moved
     });
     Ok(())

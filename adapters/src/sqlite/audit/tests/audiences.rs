@@ -1,8 +1,8 @@
 //! Audiences are kept once, and are as hard to alter unnoticed as the records that name them.
 
 use sluice_subscriptions::audit::{
-    AuditRecord, Damage, Digest,
-    contract::{audience, delivery},
+    Damage, Digest,
+    contract::{RECEIVED_BY_THE_FIRST, audience, delivery, received},
 };
 use sqlx::AssertSqlSafe;
 
@@ -154,15 +154,10 @@ async fn an_audience_that_was_not_committed_is_written_again() {
 async fn what_one_received_alone_and_among_many_can_be_looked_up_and_no_other_tenants() {
     let home = Home::new();
     let audit = open(&home).await;
-    let many = audience(1..=10);
-    let elsewhere = AuditRecord { tenant: "other".parse().unwrap(), ..delivery(3, &many) };
-    let [alone, nobody] = [audience([1]), audience([2])];
-    audit
-        .append(vec![delivery(1, &many), delivery(2, &alone), elsewhere, delivery(4, &many), delivery(5, &nobody)])
-        .await
-        .unwrap();
+    let (many, records) = received();
+    audit.append(records).await.unwrap();
     let mut db = connect(&home).await;
-    for (tenant, numbers) in [("acme", &[1, 2, 4][..]), ("other", &[3])] {
+    for (tenant, numbers) in RECEIVED_BY_THE_FIRST {
         let query = "SELECT number FROM audit_received JOIN records USING (writer, number)
                      WHERE audit_received.tenant = ?1 AND user = 'u-1' ORDER BY number";
         let found: Vec<i64> = sqlx::query_scalar(query).bind(tenant).fetch_all(&mut db).await.unwrap();

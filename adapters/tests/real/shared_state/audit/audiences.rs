@@ -1,6 +1,9 @@
 //! Audiences are kept once for all nodes, and are as hard to alter unnoticed as the records that name them.
 
-use sluice_subscriptions::audit::{AuditRecord, Damage};
+use sluice_subscriptions::audit::{
+    Damage,
+    contract::{RECEIVED_BY_THE_FIRST, received},
+};
 
 use super::*;
 
@@ -116,15 +119,10 @@ async fn who_verifies_needs_to_read_records_and_audiences_and_nothing_else() {
 async fn what_one_received_alone_and_among_many_can_be_looked_up_and_no_other_tenants() {
     let database = Database::new().await;
     let audit = open(&database, "node-1").await;
-    let many = audience(1..=10);
-    let elsewhere = AuditRecord { tenant: "other".parse().unwrap(), ..delivery(3, &many) };
-    let [alone, nobody] = [audience([1]), audience([2])];
-    audit
-        .append(vec![delivery(1, &many), delivery(2, &alone), elsewhere, delivery(4, &many), delivery(5, &nobody)])
-        .await
-        .unwrap();
+    let (many, records) = received();
+    audit.append(records).await.unwrap();
     let mut db = database.superuser().await;
-    for (tenant, numbers) in [("acme", &[1, 2, 4][..]), ("other", &[3])] {
+    for (tenant, numbers) in RECEIVED_BY_THE_FIRST {
         let query = "SELECT number FROM sluice.audit_received JOIN sluice.audit_records USING (writer, number)
                      WHERE audit_received.tenant = $1 AND user_id = 'u-1' ORDER BY number";
         let found: Vec<i64> = sqlx::query_scalar(query).bind(tenant).fetch_all(&mut db).await.unwrap();
