@@ -153,7 +153,10 @@ fn hand_over(entry: &Entry, class: &Class, bytes: Option<Bytes>, ended: &mut End
 
 /// Sends what was handed over: all of a batch that one socket gets leaves together.
 async fn flush(classes: &[Class]) {
+    let mut last = None;
     let members = classes.iter().flat_map(|class| &class.members);
+    // One that is caught up is alone in its batch, and must not be cut off between what it was given and where it is.
+    let members = members.filter(|member| last.replace(member.live.id) != Some(member.live.id));
     for (number, Member { live, .. }) in (1..).zip(members) {
         live.subscriber.flush();
         if number % FLUSHES == 0 {

@@ -52,35 +52,37 @@ impl CatchUp {
     pub(super) async fn run(mut self) {
         let live = self.live.clone();
         let shutdown = self.shared.shutdown.clone();
-        tokio::select! {
-            Done = self.catch_up() => return,
-            () = live.stopped() => {}
-            () = shutdown.cancelled() => {}
+        loop {
+            tokio::select! {
+                caught_up = self.catch_up() => if let Err(Done) = caught_up { return },
+                () = live.stopped() => break,
+                () = shutdown.cancelled() => break,
+            }
+            // Never cut short: the shard may have it already, and then only the shard knows how far it is.
+            if let Err(Done) = self.attach().await {
+                return;
+            }
         }
         live.end(&self.vector, None);
     }
 
-    async fn catch_up(&mut self) -> Done {
+    /// Gives it all that its shard has had.
+    async fn catch_up(&mut self) -> Result<(), Done> {
         if let Some(state) = self.state.take() {
             let vector = self.vector.clone();
-            if let Err(done) = self.deliver(vec![state], vector, false).await {
-                return done;
-            }
+            self.deliver(vec![state], vector, false).await?;
         }
         let mut progress = self.shared.shard(&self.live).progress.subscribe();
         loop {
             let target = progress.borrow_and_update().clone();
             for (partition, head) in target.partitions() {
-                if let Err(done) = self.read_to(partition, head).await {
-                    return done;
-                }
+                self.read_to(partition, head).await?;
             }
-            if !target.covers(&self.vector) {
-                // It began ahead of the shard, which would tell it again what lies between.
-                let _ = progress.changed().await;
-            } else if let Err(done) = self.attach().await {
-                return done;
+            if target.covers(&self.vector) {
+                return Ok(());
             }
+            // It began ahead of the shard, which would tell it again what lies between.
+            let _ = progress.changed().await;
         }
     }
 
@@ -104,7 +106,7 @@ impl CatchUp {
                 Err(LogError::Unavailable(why)) => self.hold("the log can't be read", &why).await,
                 Err(LogError::Gap { .. }) => {
                     let error = self.gap().await;
-                    return Err(self.end(error));
+                    return Err(self.end(Some(error)));
                 }
             }
         }
@@ -177,11 +179,13 @@ impl CatchUp {
         let (answer, attached) = oneshot::channel();
         let attach = Command::Attach(Join { live: self.live.clone(), vector: self.vector.clone(), answer });
         if self.shared.shard(&self.live).commands.send(attach).is_err() {
-            return Err(self.end(ClientError::unavailable()));
+            return Err(self.end(self.gone()));
         }
         match attached.await {
             Ok(Attached::Behind) => Ok(()),
-            Ok(Attached::Yes) | Err(_) => Err(Done),
+            Ok(Attached::Yes) => Err(Done),
+            // The shard is gone, and had not looked at it.
+            Err(_) => Err(self.end(self.gone())),
         }
     }
 
@@ -193,9 +197,14 @@ impl CatchUp {
         }
     }
 
-    fn end(&self, error: ClientError) -> Done {
-        self.live.end(&self.vector, Some(error));
+    fn end(&self, error: Option<ClientError>) -> Done {
+        self.live.end(&self.vector, error);
         Done
+    }
+
+    /// Why there is no shard any more. At a shutdown the transport tells its clients.
+    fn gone(&self) -> Option<ClientError> {
+        (!self.shared.shutdown.is_cancelled()).then(ClientError::unavailable)
     }
 
     async fn hold(&mut self, what: &str, why: &str) {

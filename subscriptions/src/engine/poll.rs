@@ -99,8 +99,13 @@ impl Engine {
         gathered.with(|state| match state.ended.take() {
             Some(error) if state.events.is_empty() => Err(error),
             _ => {
-                let behind_last = state.place.take().filter(|_| state.full).map(|place| self.cursor(place));
-                Ok(Polled { events: std::mem::take(&mut state.events), cursor: behind_last.unwrap_or(end) })
+                let mut cursor = end;
+                match state.place.take() {
+                    Some(last) if state.full => cursor.vector = last,
+                    Some(last) => cursor.vector.join(&last),
+                    None => {}
+                }
+                Ok(Polled { events: std::mem::take(&mut state.events), cursor })
             }
         })
     }

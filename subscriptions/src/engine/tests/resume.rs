@@ -162,6 +162,21 @@ async fn a_quiet_subscription_moves_on_with_the_log() {
     assert_eq!(place, bench.engine.cursor(ReadVector(vec![0, 0, 1, 0])));
 }
 
+/// Who has just been asked for may be given something by the shard before it is known who has the subscription. It is the
+/// shard, then, that says where it ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_ends_as_the_shard_takes_it_over_ends_behind_what_it_was_given() {
+    let bench = Bench::new().await;
+    for round in 0..1000_u64 {
+        let probe = Probe::new();
+        let handle = bench.subscribe(viewer("member"), "/**", Start::Live, &probe).await;
+        bench.publish("acme", "m-1", 0, &format!("ec-{round}"));
+        probe.count(1).await;
+        let end = handle.finish().await;
+        assert_eq!(end, bench.engine.cursor(ReadVector(vec![round + 1, 0, 0, 0])));
+    }
+}
+
 /// What a schedule does next.
 #[derive(Debug, Clone)]
 enum Step {
