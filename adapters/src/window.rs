@@ -33,11 +33,11 @@ impl Window {
         if recent.events.back().is_some_and(|last| last.position.seq + 1 != event.position.seq) {
             *recent = Recent::default();
         }
-        recent.bytes += size(&event);
+        recent.bytes += event.size();
         recent.events.push_back(event);
         while recent.events.len() > self.max_events || recent.bytes > self.max_bytes {
             let Some(oldest) = recent.events.pop_front() else { return };
-            recent.bytes -= size(&oldest);
+            recent.bytes -= oldest.size();
         }
     }
 
@@ -56,12 +56,6 @@ impl Window {
         let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
         (skip < events.len()).then(|| events.iter().skip(skip).take(limit).cloned().collect())
     }
-}
-
-/// About what it takes: ids and strings of the header are small beside the payload.
-pub(crate) fn size(event: &RecordedEvent) -> usize {
-    const HEADER: usize = 1024;
-    HEADER + event.payload.0.len()
 }
 
 #[cfg(test)]

@@ -39,7 +39,6 @@ pub(crate) struct Crowd {
     /// Of those who are counted apart.
     pub(crate) apart: Tally,
     buffer: Vec<u8>,
-    events: Vec<Event>,
 }
 
 enum Coming {
@@ -58,7 +57,6 @@ impl Crowd {
             tally: Tally::default(),
             apart: Tally::default(),
             buffer: vec![0; BUFFER],
-            events: Vec::with_capacity(1024),
         })
     }
 
@@ -75,9 +73,20 @@ impl Crowd {
         Ok(())
     }
 
-    /// Cuts some off, who come again behind what they have.
-    pub(crate) fn cut(&mut self, whom: impl Iterator<Item = usize>) {
-        for index in whom {
+    /// Takes those from the `at`th on into a crowd of their own, for another thread.
+    pub(crate) fn split_off(&mut self, at: usize) -> Result<Self, String> {
+        let mut other = Self::of(self.address)?;
+        for conn in self.conns.split_off(at) {
+            epoll::delete(&self.epoll, &conn.stream).map_err(|error| error.to_string())?;
+            other.conns.push(conn);
+            other.hear_of(other.conns.len() - 1)?;
+        }
+        Ok(other)
+    }
+
+    /// Cuts all off, who come again behind what they have.
+    pub(crate) fn cut(&mut self) {
+        for index in 0..self.conns.len() {
             // Nothing that is still on its way gets through.
             let _ = self.conns[index].stream.shutdown(std::net::Shutdown::Both);
             let _ = epoll::delete(&self.epoll, &self.conns[index].stream);
@@ -105,13 +114,14 @@ impl Crowd {
         {
             self.come(coming)?;
         }
-        self.events.clear();
+        // Not kept: an event of epoll's can't go with the crowd to another thread.
+        let mut events: Vec<Event> = Vec::with_capacity(1024);
         let wait = Timespec { tv_sec: 0, tv_nsec: wait.as_nanos().min(999_999_999) as _ };
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&wait)) {
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.to_string()),
         }
-        for event in &self.events {
+        for event in &events {
             let index = usize::try_from(event.data.u64()).map_err(|error| error.to_string())?;
             let conn = &mut self.conns[index];
             let before = conn.is_subscribed() || conn.is_ended();
@@ -139,6 +149,10 @@ impl Crowd {
             }
         };
         self.seating += 1;
+        self.hear_of(index)
+    }
+
+    fn hear_of(&self, index: usize) -> Result<(), String> {
         let data = EventData::new_u64(index as u64);
         epoll::add(&self.epoll, &self.conns[index].stream, data, EventFlags::IN).map_err(|error| error.to_string())
     }

@@ -59,4 +59,10 @@ impl RecordedEvent {
     pub fn subject(&self) -> Subject {
         self.header.subject.clone().unwrap_or_default()
     }
+
+    /// About what it takes in memory, in bytes: the header's ids and strings are small beside the payload.
+    pub fn size(&self) -> usize {
+        const HEADER: usize = 1024;
+        HEADER + self.payload.0.len()
+    }
 }

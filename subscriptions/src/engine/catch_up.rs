@@ -23,6 +23,9 @@ use crate::{
 /// How many events are read at once.
 const CHUNK: usize = 256;
 
+/// How many events are taken from the shard's memory at most.
+const RECENT: usize = 4 * CHUNK;
+
 /// The pause after a first failure; it doubles up to the cap.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -75,15 +78,33 @@ impl CatchUp {
         let mut progress = self.shared.shard(&self.live).progress.subscribe();
         loop {
             let target = progress.borrow_and_update().clone();
-            for (partition, head) in target.partitions() {
-                self.read_to(partition, head).await?;
+            let Some((recent, head)) = self.recent() else {
+                if self.vector.covers(&target) {
+                    // The shard is in the midst of more than its memory holds.
+                    let _ = progress.changed().await;
+                }
+                for (partition, head) in target.partitions() {
+                    self.read_to(partition, head).await?;
+                }
+                continue;
+            };
+            for events in recent.chunks(CHUNK) {
+                self.deliver(events.to_vec(), self.vector.clone(), true).await?;
             }
-            if target.covers(&self.vector) {
+            self.vector.join(&head);
+            self.live.reached(&self.vector);
+            if head.covers(&self.vector) {
                 return Ok(());
             }
             // It began ahead of the shard, which would tell it again what lies between.
             let _ = progress.changed().await;
         }
+    }
+
+    /// From the shard's memory: what it has yet to be given, and how far that goes. `None`: it is too far behind.
+    fn recent(&self) -> Option<(Vec<Arc<RecordedEvent>>, ReadVector)> {
+        let recent = self.shared.shard(&self.live).recent();
+        Some((self.live.behind(&recent, &self.vector, RECENT)?, recent.head().clone()))
     }
 
     /// Reads and delivers one partition up to where the shard is, never past it: it would get ahead of the others.

@@ -22,7 +22,7 @@ mod tests;
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -42,7 +42,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{batch::Entry, catch_up::CatchUp, shard::Command, subscription::Live};
+use self::{
+    batch::Entry,
+    catch_up::CatchUp,
+    shard::Command,
+    subscription::Live,
+    window::{Bounds, Window},
+};
 pub use self::{poll::Polled, subscription::Handle};
 use crate::{
     access::Access,
@@ -127,6 +133,15 @@ struct ShardRef {
     commands: mpsc::UnboundedSender<Command>,
     /// Its read vector: everything that it covers was handed to all subscribers that are attached to it.
     progress: watch::Sender<ReadVector>,
+    recent: Mutex<Window>,
+}
+
+impl ShardRef {
+    /// What it routed last. It waits for whoever looks: nobody does so for long.
+    fn recent(&self) -> MutexGuard<'_, Window> {
+        // It is whole between two calls, whoever panicked.
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Engine {
@@ -140,7 +155,8 @@ impl Engine {
         let head = parts.log.heads().borrow().clone();
         let open = |_| {
             let (commands, queue) = mpsc::unbounded_channel();
-            (ShardRef { commands, progress: watch::Sender::new(head.clone()) }, queue)
+            let recent = Mutex::new(Window::new(head.clone(), Bounds::default()));
+            (ShardRef { commands, progress: watch::Sender::new(head.clone()), recent }, queue)
         };
         let (shards, queues): (Vec<_>, Vec<_>) = (0..shards.get()).map(open).unzip();
         let shared = Arc::new(Shared {

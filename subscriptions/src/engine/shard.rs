@@ -20,7 +20,6 @@ use super::{
     batch::{self, Ended, Entry, Reused},
     catch_up, revoke,
     subscription::Live,
-    window::Window,
 };
 use crate::{
     access::RESOURCE,
@@ -80,7 +79,6 @@ struct Shard {
     reused: Reused,
     /// How many attached subscriptions use each projection.
     users: HashMap<Arc<str>, usize>,
-    window: Window,
     /// Changes after which it is not decided yet who goes on.
     undecided: Vec<Touched>,
     decide_at: Instant,
@@ -102,7 +100,6 @@ pub(super) async fn run(
     let mut shard = Shard {
         shared,
         number,
-        window: Window::new(start.clone()),
         vector: start,
         subscriptions: HashMap::new(),
         index: Index::default(),
@@ -210,7 +207,7 @@ impl Shard {
             if join.live.is_stopped() {
                 join.live.end(&join.vector, None);
                 join.answer(Attached::Yes);
-            } else if let Some(missed) = missed(&self.shared, &self.window, &self.vector, &join).await {
+            } else if let Some(missed) = missed(&self.shared, &self.vector, &join).await {
                 entries.extend(missed);
                 joining.push(join);
             } else {
@@ -308,7 +305,7 @@ impl Shard {
                     }
                 }
             }
-            self.window.push(event);
+            self.shared.shards[self.number].recent().push(event);
         }
         metrics::counter!("sluice_events_routed_total").increment(entries.len() as u64);
         match batch::deliver(&self.shared.parts, &mut self.reused, &entries).await {
@@ -350,21 +347,16 @@ impl Shard {
 }
 
 /// What concerns a subscription and it was not given yet on the way to `head`, if that is little and can be had.
-async fn missed(shared: &Shared, window: &Window, head: &ReadVector, join: &Join) -> Option<Vec<Entry>> {
-    let Join { live, vector, .. } = join;
-    let (mut entries, mut vector) = (Vec::new(), vector.clone());
+async fn missed(shared: &Shared, head: &ReadVector, Join { live, vector, .. }: &Join) -> Option<Vec<Entry>> {
     if vector.covers(head) {
-        return Some(entries);
+        return Some(Vec::new());
     }
-    for event in window.behind(vector.clone())? {
+    let events = live.behind(&shared.shard(live).recent(), vector, LAST_STEP)?;
+    let (mut entries, mut vector) = (Vec::new(), vector.clone());
+    for event in events {
         vector.advance(event.position.partition, event.position.seq);
-        if live.matches(&event.header) && live.wants(event) {
-            if entries.len() == LAST_STEP {
-                return None;
-            }
-            let event = OpenedEvent::open(shared.parts.keys.as_ref(), event).await.ok()?;
-            entries.extend(event.map(|event| shared.entry(event, &vector, vec![live.clone()])));
-        }
+        let event = OpenedEvent::open(shared.parts.keys.as_ref(), &event).await.ok()?;
+        entries.extend(event.map(|event| shared.entry(event, &vector, vec![live.clone()])));
     }
     Some(entries)
 }

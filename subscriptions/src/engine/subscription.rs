@@ -16,7 +16,7 @@ use sluice_schema::{
 };
 use tokio::sync::Notify;
 
-use super::{Root, Shared, Subscribe, shard::Command};
+use super::{Root, Shared, Subscribe, shard::Command, window::Window};
 use crate::{access::LastDecision, audit::Recipient, deliver::Subscriber, render::Projection};
 
 /// A subscription, owned by the shard or by the task that catches it up: never by both.
@@ -69,6 +69,12 @@ impl Live {
     /// Whether it wants to hear of this event. Access is not looked at.
     pub(super) fn wants(&self, event: &RecordedEvent) -> bool {
         self.projection.shows(&event.header.r#type) && !self.is_in_state(event)
+    }
+
+    /// What it has yet to be given of what the shard routed last, if it is all there and no more than `most`.
+    pub(super) fn behind(&self, recent: &Window, place: &ReadVector, most: usize) -> Option<Vec<Arc<RecordedEvent>>> {
+        let concerns = (self.viewer.tenant.as_str(), &self.pattern);
+        recent.behind(concerns, place, most, |event| self.matches(&event.header) && self.wants(event))
     }
 
     /// Whether the event concerns it at all.

@@ -7,7 +7,7 @@ use sluice_schema::{
     position::{Partition, Seq},
 };
 
-use crate::{kafka::record::Place, window::size};
+use crate::kafka::record::Place;
 
 /// A dense run of one partition, at least one event.
 pub(super) struct Block {
@@ -22,12 +22,12 @@ impl Block {
     const MAX_BYTES: usize = 2 << 20;
 
     pub(super) fn begin(event: Arc<RecordedEvent>, place: Place) -> Self {
-        Self { bytes: size(&event), events: vec![event], end: place }
+        Self { bytes: event.size(), events: vec![event], end: place }
     }
 
     /// Takes the event behind the last one.
     pub(super) fn push(&mut self, event: Arc<RecordedEvent>, place: Place) {
-        self.bytes += size(&event);
+        self.bytes += event.size();
         self.events.push(event);
         self.end = place;
     }
