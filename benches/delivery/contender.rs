@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hdrhistogram::Histogram;
 use sluice::auth::{Issuer, TokenRules};
 use sluice_schema::viewer::PurposeOfUse;
 use tempfile::TempDir;
@@ -48,12 +49,17 @@ const fn bare(name: &'static str, arguments: &'static [&'static str]) -> Kind {
 
 pub(crate) const RAW: Kind = bare("raw", &["raw"]);
 pub(crate) const RAW_TASK: Kind = bare("raw-task", &["raw-task"]);
+pub(crate) const SMALL_TASK: Kind = bare("raw-task-small", &["raw-task-small"]);
+pub(crate) const FAST_TASK: Kind = bare("fastwebsockets", &["fastwebsockets"]);
+pub(crate) const BARE_TASK: Kind = bare("bare-task", &["bare-task"]);
 pub(crate) const FLOOR: Kind = bare("floor", &["floor"]);
 pub(crate) const NAIVE: Kind = bare("naive", &["naive"]);
 pub(crate) const NODE: Kind = bare("node", &["node"]);
 pub(crate) const SLUICE: Kind = bare("sluice", &["sluice"]);
 pub(crate) const SLUICE_4: Kind = Kind { name: "sluice-4", arguments: &["sluice"], classes: 4 };
 pub(crate) const SLUICE_OWN: Kind = Kind { name: "sluice-own", arguments: &["sluice"], classes: 0 };
+/// On the first processor alone, as a machine that has no other.
+pub(crate) const ONE_CORE: Kind = Kind { name: "sluice-own-one-core", arguments: &["sluice", "one-core"], classes: 0 };
 pub(crate) const NO_ACCESS: Kind = bare("sluice-no-access", &["sluice", "no-access"]);
 /// Events through the store and its disk, where the others have them in memory.
 pub(crate) const STORED: Kind = bare("sluice-stored", &["sluice", "stored"]);
@@ -242,6 +248,15 @@ impl Contender {
         })
     }
 
+    /// The same, where only the latencies are asked for, in nanoseconds.
+    pub(crate) fn heard(&mut self, commands: &[Command], expected: u64) -> Result<Histogram<u64>, String> {
+        self.load(commands, expected, STALL)?;
+        match self.crowd.delivered() == expected {
+            true => Ok(std::mem::take(&mut self.crowd.tally).latency),
+            false => Err(format!("{}: {} of {expected} arrived", self.kind.name, self.crowd.delivered())),
+        }
+    }
+
     /// Until all has arrived, or nothing does any more.
     fn load(&mut self, commands: &[Command], expected: u64, stall: Duration) -> Result<u64, String> {
         self.crowd.reset();
@@ -280,7 +295,7 @@ impl Contender {
 
     /// Answers pings while others are measured.
     pub(crate) fn attend(&mut self) -> Result<(), String> {
-        self.crowd.turn(Duration::ZERO)
+        self.crowd.turn(Duration::ZERO).map(drop)
     }
 }
 

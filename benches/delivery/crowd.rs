@@ -107,8 +107,8 @@ impl Crowd {
         self.tally.delivered + self.apart.delivered
     }
 
-    /// Hears what is there, and waits for something at most this long.
-    pub(crate) fn turn(&mut self, wait: Duration) -> Result<(), String> {
+    /// Hears what is there, and waits for something at most this long; whether there was something.
+    pub(crate) fn turn(&mut self, wait: Duration) -> Result<bool, String> {
         while self.seating < AT_ONCE
             && let Some(coming) = self.coming.pop_front()
         {
@@ -134,7 +134,7 @@ impl Crowd {
                 let _ = epoll::delete(&self.epoll, &conn.stream);
             }
         }
-        Ok(())
+        Ok(!events.is_empty())
     }
 
     fn come(&mut self, coming: Coming) -> Result<(), String> {

@@ -9,6 +9,7 @@ mod clock;
 mod command;
 mod conn;
 mod contender;
+mod cores;
 mod crowd;
 mod document;
 #[path = "../main_path/enrollment.rs"]
@@ -37,6 +38,7 @@ mod sample;
 mod scenarios;
 mod server;
 mod spread;
+mod stalled;
 mod storm;
 mod tally;
 mod usage;
@@ -44,7 +46,10 @@ mod usage;
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use plan::Plan;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_setaffinity},
+};
 
 /// As Sluice's own binary has it; so all servers in Rust have it here.
 #[global_allocator]
@@ -93,14 +98,31 @@ fn serve(args: &[String]) -> Result<(), String> {
     match args.first().map(String::as_str) {
         Some("raw") => raw::Raw::start(raw::Writes::Each).and_then(|(at, mut peer)| role::serve(at, &mut peer)),
         Some("floor") => raw::Raw::start(raw::Writes::Joined).and_then(|(at, mut peer)| role::serve(at, &mut peer)),
-        Some("raw-task") => raw_task::RawTask::start().and_then(|(at, mut peer)| role::serve(at, &mut peer)),
+        Some("raw-task") => serve_tasks(raw_task::Layer::Tungstenite),
+        Some("raw-task-small") => serve_tasks(raw_task::Layer::SmallTungstenite),
+        Some("fastwebsockets") => serve_tasks(raw_task::Layer::FastWebsockets),
+        Some("bare-task") => serve_tasks(raw_task::Layer::Bare),
         Some("naive") => naive::Naive::start().and_then(|(at, mut peer)| role::serve(at, &mut peer)),
         Some("sluice") => {
+            if args.iter().any(|arg| arg == "one-core") {
+                stay_on_one_core()?;
+            }
             let data = PathBuf::from(std::env::var_os("SLUICE_BENCH_DATA").ok_or("no data directory")?);
             gateway::Gateway::start(&data, off).and_then(|(at, mut peer)| role::serve(at, &mut peer))
         }
         other => Err(format!("no such role: {other:?}")),
     }
+}
+
+fn serve_tasks(layer: raw_task::Layer) -> Result<(), String> {
+    raw_task::RawTask::start(layer).and_then(|(at, mut peer)| role::serve(at, &mut peer))
+}
+
+/// Before there are other threads: they inherit it.
+fn stay_on_one_core() -> Result<(), String> {
+    let mut first = CpuSet::new();
+    first.set(0);
+    sched_setaffinity(None, &first).map_err(|error| format!("the processor can't be chosen: {error}"))
 }
 
 fn measure(plan: &Plan) -> Result<(), String> {
@@ -130,9 +152,17 @@ fn measure(plan: &Plan) -> Result<(), String> {
         groups.extend(scenarios::own_channel(plan, "own-channel-20k", 20_000)?);
     }
     let mut findings = report::findings(&groups);
+    if wants("cores") {
+        let (group, told) = cores::run(plan)?;
+        groups.extend(group);
+        findings.extend(told);
+    }
     let alone = |scenario: &str| plan.takes("sluice") && wants(scenario);
     if alone("growth") {
         findings.extend(grown::run(plan)?);
+    }
+    if alone("stalled") {
+        findings.extend(stalled::run(plan)?);
     }
     if alone("resume") {
         findings.extend(storm::run(plan)?);

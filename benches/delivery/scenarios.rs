@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::{
     clock,
     contender::{
-        Contender, FLOOR, Kind, NAIVE, NO_ACCESS, NO_AUDIT, NODE, RAW, RAW_TASK, SLUICE, SLUICE_4, SLUICE_OWN, STORED,
-        Sample, Shape,
+        BARE_TASK, Contender, FAST_TASK, FLOOR, Kind, NAIVE, NO_ACCESS, NO_AUDIT, NODE, RAW, RAW_TASK, SLUICE,
+        SLUICE_4, SLUICE_OWN, SMALL_TASK, STORED, Sample, Shape,
     },
     plan::{Plan, bursts},
 };
@@ -40,11 +40,14 @@ impl Row {
 }
 
 /// A load: how a server of this kind is told of it, and how many events that is.
-type Load<'p> = (&'static str, String, Box<dyn Fn(Kind) -> (Vec<crate::command::Command>, u64) + 'p>);
+pub(crate) type Load<'p> = (&'static str, String, Box<dyn Fn(Kind) -> (Vec<crate::command::Command>, u64) + 'p>);
 
 pub(crate) fn fan_out(plan: &Plan, name: &'static str, sockets: u32) -> Result<Vec<Group>, String> {
     let kinds: &[Kind] = match sockets {
-        1000 => &[RAW, SLUICE, SLUICE_4, SLUICE_OWN, STORED, NO_ACCESS, NO_AUDIT, FLOOR, RAW_TASK, NAIVE, NODE],
+        1000 => &[
+            RAW, SLUICE, SLUICE_4, SLUICE_OWN, STORED, NO_ACCESS, NO_AUDIT, FLOOR, RAW_TASK, SMALL_TASK, FAST_TASK,
+            BARE_TASK, NAIVE, NODE,
+        ],
         _ => &[RAW, SLUICE, SLUICE_4, FLOOR],
     };
     let sockets = plan.sockets(sockets);
@@ -98,7 +101,7 @@ pub(crate) fn own_channel(plan: &Plan, name: &'static str, sockets: u32) -> Resu
 }
 
 /// Side by side, if there are descriptors for all of them at once, and else one after the other.
-fn compare(
+pub(crate) fn compare(
     plan: &Plan,
     name: &str,
     title: &str,

@@ -1,7 +1,7 @@
 //! Thousands of clients are cut off and come again at once, while events go on for them and for others.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };

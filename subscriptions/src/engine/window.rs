@@ -181,7 +181,8 @@ mod tests {
     }
 
     fn pattern() -> impl Strategy<Value = ChannelPattern> {
-        let all = vec!["/**", "/a", "/a/*", "/a/**", "/a/b", "/a/b/*", "/a/b/**", "/a/b/c", "/*/c/*", "/a/*/c", "/b/c/**"];
+        let all =
+            vec!["/**", "/a", "/a/*", "/a/**", "/a/b", "/a/b/*", "/a/b/**", "/a/b/c", "/*/c/*", "/a/*/c", "/b/c/**"];
         select(all).prop_map(|text| text.parse().expect("a pattern"))
     }
 
