@@ -30,8 +30,8 @@ const PACED: u64 = 20;
 
 /// How many for those who stall before that, each time: enough in all that no kernel's buffers hold them, nor the queue that
 /// a connection may have.
-const BURST: u64 = 2000;
-const TIMES: usize = 12;
+const BURST: u64 = 4000;
+const TIMES: usize = 6;
 
 /// Nothing comes for so long: nothing is on its way.
 const QUIET: Duration = Duration::from_millis(200);

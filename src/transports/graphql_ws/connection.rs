@@ -44,7 +44,9 @@ pub(super) async fn run(socket: TcpStream, early: Vec<u8>, agreed: bool, context
     if !agreed {
         connection.outbox.close(&Close::subprotocol());
     }
-    Task { wire, connection }.run(early).await;
+    let mut task = Task { wire, connection };
+    task.take(early);
+    task.run().await;
 }
 
 struct Task {
@@ -53,8 +55,14 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, early: Vec<u8>) {
-        if self.serve(early).await == End::Gone {
+    /// What came with the handshake. It is gone with this call: its buffer has room for 16 KiB, which a connection must not
+    /// hold for as long as it lives.
+    fn take(&mut self, mut early: Vec<u8>) {
+        self.wire.take(&mut early, &mut self.connection);
+    }
+
+    async fn run(mut self) {
+        if self.serve().await == End::Gone {
             return;
         }
         self.connection.operations.stop_all();
@@ -67,13 +75,12 @@ impl Task {
     }
 
     /// Until the client is gone, or nothing more is to be queued.
-    async fn serve(&mut self, mut early: Vec<u8>) -> End {
+    async fn serve(&mut self) -> End {
         let Self { wire, connection } = self;
         let context = connection.context.clone();
         let mut drained = pin!(context.drain.cancelled());
         let mut draining = false;
         let mut timers = Timers::new(&context.config);
-        wire.take(&mut early, connection);
         loop {
             let blocked = match connection.outbox.status() {
                 Status::Open { blocked } => blocked,

@@ -79,3 +79,48 @@ impl Timers {
 fn left(expires: Timestamp) -> Duration {
     Duration::try_from(expires.duration_since(Timestamp::now())).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> TransportConfig {
+        let seconds = Duration::from_secs;
+        TransportConfig { init_timeout: seconds(3), ping_interval: seconds(12), ..TransportConfig::default() }
+    }
+
+    /// Whether nothing is due for a day.
+    async fn is_silent(timers: &mut Timers) -> bool {
+        tokio::time::timeout(Duration::from_secs(86_400), timers.due()).await.is_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_say_who_he_is_is_waited_for_once() {
+        let (begun, mut timers) = (Instant::now(), Timers::new(&config()));
+        assert!(matches!(timers.due().await, Input::InitTimeout));
+        assert_eq!(begun.elapsed().as_secs(), 3);
+        assert!(is_silent(&mut timers).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_are_due_at_their_times_whatever_else_happens() {
+        let (begun, mut timers) = (Instant::now(), Timers::new(&config()));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        timers.acknowledged(Timestamp::MAX);
+        for ping in 1..=400 {
+            // Something else was to be done first, and it was asked who the client is again.
+            assert!(tokio::time::timeout(Duration::from_secs(5), timers.due()).await.is_err());
+            timers.acknowledged(Timestamp::UNIX_EPOCH);
+            assert!(matches!(timers.due().await, Input::PingDue));
+            assert_eq!(begun.elapsed().as_secs(), 2 + 12 * ping);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_has_ended_is_told_once_and_nothing_behind_it() {
+        let mut timers = Timers::new(&config());
+        timers.acknowledged(Timestamp::UNIX_EPOCH);
+        assert!(matches!(timers.due().await, Input::TokenExpired));
+        assert!(is_silent(&mut timers).await);
+    }
+}
