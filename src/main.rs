@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sluice::{
-    app,
     cli::{self, AuditCommand, Cli, Command, Failure, ServeArgs},
     shutdown::Signals,
     telemetry,
@@ -18,11 +17,7 @@ fn main() -> ExitCode {
     // Reads FAILPOINTS; nothing without the feature.
     #[cfg(feature = "failpoints")]
     let _faults = fail::FailScenario::setup();
-    let done = match app::serving() {
-        Ok(runtime) => runtime.block_on(run(Cli::parse().command())),
-        Err(error) => Err(Failure::Threads(error)),
-    };
-    match done {
+    match run(Cli::parse().command()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("sluice: {failure}");
@@ -31,6 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
+#[tokio::main]
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve(args).await?,

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use sluice::{
-    app::{Altered, App, Ports, listen, serving},
+    app::{Altered, App, Ports, listen},
     config::{Config, Sources, Telemetry},
     telemetry,
 };
@@ -69,7 +69,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// In a directory of its own.
     pub(crate) fn start(directory: &Path, off: Off) -> Result<(SocketAddr, Self), String> {
-        let runtime = serving().map_err(|error| error.to_string())?;
+        let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let file = std::env::var_os("SLUICE_BENCH_CONFIG").map(PathBuf::from);
         let config = Config::load(&Sources { file, ..Sources::of_process() }).map_err(|error| text(&error))?;

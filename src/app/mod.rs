@@ -30,9 +30,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::demo::Identity;
 pub use self::embed::{Altered, Ports};
+pub use self::parts::StartError;
 pub(crate) use self::parts::{kafka_options, postgres_options, spicedb_options};
 use self::{keys::KeyringKeys, parts::Parts, threads::PartsThread, watched::Watched};
-pub use self::{parts::StartError, threads::serving};
 use crate::{
     auth::{Issuer, TokenRules, Verifier},
     config::{AuthMode, Config, Role},

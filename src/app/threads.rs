@@ -13,27 +13,6 @@ use crate::shutdown::Tasks;
 
 const ENGINE: &str = "engine";
 
-/// By how much those that serve clients stand back behind those that have what is live in hand (`nice(2)`): a third of the
-/// share, where there is not enough for all. More, and a shard that is busy for long would keep heartbeats waiting.
-#[cfg(target_os = "linux")]
-const STAND_BACK: i32 = 5;
-
-/// The runtime that serves clients.
-///
-/// # Errors
-/// No threads can be had.
-pub fn serving() -> io::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().on_thread_start(stand_back).build()
-}
-
-/// Of Linux's threads each has a priority of its own; elsewhere it is the process's, and stays.
-fn stand_back() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(STAND_BACK) {
-        tracing::debug!(%error, "threads that serve clients do not stand back behind live delivery");
-    }
-}
-
 /// Runs the engine's shards, each on a thread, until the tasks are told to end. One that ends before is a task that has
 /// failed.
 ///

@@ -13,8 +13,6 @@ pub enum Failure {
     Bind { address: SocketAddr, error: io::Error },
     #[error("cannot listen for SIGTERM and SIGINT: {0}")]
     Signals(#[source] io::Error),
-    #[error("no threads can be had to serve clients with: {0}")]
-    Threads(#[source] io::Error),
     /// A part could not start, or failed while it ran.
     #[error("{0}")]
     App(Box<dyn std::error::Error + Send + Sync>),
