@@ -96,16 +96,20 @@ impl Engine {
             let _ = tokio::time::timeout(CATCH_UP, there).await;
         }
         let end = handle.finish().await;
-        gathered.with(|state| match state.ended.take() {
-            Some(error) if state.events.is_empty() => Err(error),
-            _ => {
-                let mut cursor = end;
-                match state.place.take() {
-                    Some(last) if state.full => cursor.vector = last,
-                    Some(last) => cursor.vector.join(&last),
-                    None => {}
+        gathered.with(|state| {
+            let is_cut_off = state.ended.is_some();
+            match state.ended.take() {
+                Some(error) if state.events.is_empty() => Err(error),
+                _ => {
+                    let mut cursor = end;
+                    match state.place.take() {
+                        // What ended it was not given: the next one is told that.
+                        Some(last) if state.full || is_cut_off => cursor.vector = last,
+                        Some(last) => cursor.vector.join(&last),
+                        None => {}
+                    }
+                    Ok(Polled { events: std::mem::take(&mut state.events), cursor })
                 }
-                Ok(Polled { events: std::mem::take(&mut state.events), cursor })
             }
         })
     }

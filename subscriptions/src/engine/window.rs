@@ -52,6 +52,9 @@ struct Kept {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Thread(u64);
 
+/// How many events are looked through at most for a pattern that has no stem.
+const LOOKED_THROUGH: usize = 1024;
+
 /// How many segments make a stem, such as `/members/m-1`.
 const STEM: usize = 2;
 
@@ -122,7 +125,7 @@ impl Window {
         }
         let mut numbers = match stem_of_pattern(pattern) {
             Some(stem) => self.on_threads(tenant, stem, vector),
-            None => self.all(vector),
+            None => self.all(vector)?,
         };
         numbers.retain(|number| self.kept(*number).is_some_and(|kept| is_wanted(&kept.event)));
         if numbers.len() > most {
@@ -137,19 +140,29 @@ impl Window {
         for (partition, seq) in vector.partitions().filter(|(partition, seq)| self.head.get(*partition) > *seq) {
             let mut next = self.newest.get(&self.thread(tenant, stem, partition)).copied();
             // Within a partition the older has the lower number.
-            while let Some((number, kept)) = next.and_then(|number| Some((number, self.kept(number)?)))
-                && (kept.event.position.partition != partition || kept.event.position.seq > seq)
-            {
-                numbers.push(number);
+            while let Some((number, kept)) = next.and_then(|number| Some((number, self.kept(number)?))) {
                 next = kept.before;
+                // Another partition's, whose hash is the same.
+                if kept.event.position.partition != partition {
+                    continue;
+                }
+                if kept.event.position.seq <= seq {
+                    break;
+                }
+                numbers.push(number);
             }
         }
         numbers
     }
 
-    fn all(&self, vector: &ReadVector) -> Vec<u64> {
+    /// All that `vector` does not cover, from the newest on; `None` where that is too much to look through while the shard
+    /// waits.
+    fn all(&self, vector: &ReadVector) -> Option<Vec<u64>> {
+        let ahead: u64 = vector.partitions().map(|(at, seq)| self.head.get(at).saturating_sub(seq)).sum();
+        let ahead = usize::try_from(ahead).ok().filter(|ahead| *ahead <= LOOKED_THROUGH)?;
         let is_ahead = |kept: &Kept| kept.event.position.seq > vector.get(kept.event.position.partition);
-        (self.first..).zip(&self.events).filter(|(_, kept)| is_ahead(kept)).map(|(number, _)| number).collect()
+        let newest_first = (0..self.events.len()).rev().map(|at| (self.first + at as u64, &self.events[at]));
+        Some(newest_first.filter(|(_, kept)| is_ahead(kept)).take(ahead).map(|(number, _)| number).collect())
     }
 
     fn kept(&self, number: u64) -> Option<&Kept> {
