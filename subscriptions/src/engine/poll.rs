@@ -96,21 +96,55 @@ impl Engine {
             let _ = tokio::time::timeout(CATCH_UP, there).await;
         }
         let end = handle.finish().await;
-        gathered.with(|state| {
-            let is_cut_off = state.ended.is_some();
-            match state.ended.take() {
-                Some(error) if state.events.is_empty() => Err(error),
-                _ => {
-                    let mut cursor = end;
-                    match state.place.take() {
-                        // What ended it was not given: the next one is told that.
-                        Some(last) if state.full || is_cut_off => cursor.vector = last,
-                        Some(last) => cursor.vector.join(&last),
-                        None => {}
-                    }
-                    Ok(Polled { events: std::mem::take(&mut state.events), cursor })
-                }
-            }
-        })
+        gathered.with(|state| state.answer(end))
+    }
+}
+
+impl State {
+    /// `end`: where the subscription ended.
+    fn answer(&mut self, end: Cursor) -> Result<Polled, ClientError> {
+        let ended = self.ended.take();
+        let mut cursor = end;
+        match (self.place.take(), ended) {
+            (None, Some(error)) => return Err(error),
+            (None, None) => {}
+            // What it was not given lies behind that, if it is what ended it: the next poll is told.
+            (Some(last), Some(_)) => cursor.vector = last,
+            (Some(last), None) if self.full => cursor.vector = last,
+            (Some(last), None) => cursor.vector.join(&last),
+        }
+        Ok(Polled { events: std::mem::take(&mut self.events), cursor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_schema::position::Epoch;
+
+    use super::*;
+
+    fn at(seqs: [u64; 2]) -> Cursor {
+        Cursor { epoch: Epoch(1), vector: ReadVector(seqs.into()) }
+    }
+
+    fn given(last: Option<[u64; 2]>, full: bool, ended: Option<ClientError>) -> State {
+        let events = last.iter().map(|_| Bytes::from_static(b"{}")).collect();
+        State { events, place: last.map(|last| at(last).vector), full, ended }
+    }
+
+    #[test]
+    fn the_cursor_lies_behind_all_that_was_given_and_before_all_that_was_not() {
+        let cursor = |mut state: State| state.answer(at([5, 2])).map(|polled| polled.cursor);
+        let ended = || Some(ClientError::unavailable());
+        assert_eq!(cursor(given(None, false, None)), Ok(at([5, 2])));
+        assert_eq!(cursor(given(Some([3, 2]), false, None)), Ok(at([5, 2])), "what else there was is not for it");
+        assert_eq!(cursor(given(Some([3, 4]), false, None)), Ok(at([5, 4])));
+        assert_eq!(cursor(given(Some([3, 2]), true, None)), Ok(at([3, 2])), "there is more");
+        assert_eq!(
+            cursor(given(Some([3, 2]), false, ended())),
+            Ok(at([3, 2])),
+            "it ended at one that it was not given"
+        );
+        assert_eq!(cursor(given(None, false, ended())), Err(ClientError::unavailable()));
     }
 }
