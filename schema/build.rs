@@ -10,11 +10,12 @@ mod generate;
 #[path = "build/model.rs"]
 mod model;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "sluice/privacy/v1/privacy.proto",
     "shared/events/v1/header.proto",
     "sluice/coverage/v1/coverage.proto",
     "sluice/eligibility/v1/eligibility.proto",
+    "sluice/emergency/v1/emergency.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

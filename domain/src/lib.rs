@@ -2,9 +2,11 @@
 
 pub mod changes;
 pub mod eligibility;
+pub mod emergency;
 pub mod keyring;
 pub mod publish;
 pub mod publishing;
 pub mod store;
+mod text;
 #[cfg(any(test, feature = "contract"))]
 pub mod twins;

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use prost::{Message, Name};
 use sluice_domain::{
     eligibility::commands::EligibilityService,
+    emergency::EmergencyService,
     twins::{MemoryKeyring, MemoryStore, ScriptedPayer},
 };
 use sluice_resolvers::{Graph, Limits, RawRequest, Services};
@@ -100,7 +101,8 @@ impl House {
             .write((0..shape.subscribers).map(|n| relation(n, n % shape.members)).collect())
             .await
             .expect("it fits");
-        let access = Arc::new(Access::new(Arc::new(embedded), Duration::from_secs(2)));
+        let relationships: Arc<dyn Relationships> = Arc::new(embedded);
+        let access = Arc::new(Access::new(relationships.clone(), Duration::from_secs(2)));
         let log = Arc::new(MemoryLog::new(Epoch(1), PARTITIONS));
         let key = DataKey::new(&[7; KEY_BYTES]);
         let parts = Parts {
@@ -112,7 +114,7 @@ impl House {
         };
         let (engine, shards) = Engine::new(parts, std::num::NonZeroUsize::MIN, CancellationToken::new());
         shards.into_iter().for_each(|shard| drop(tokio::spawn(shard)));
-        let graph = graph(access, engine);
+        let graph = graph(access, relationships, engine);
         let sink = Arc::new(Sink::default());
         let mut handles = Vec::new();
         for number in 0..shape.subscribers {
@@ -192,11 +194,11 @@ fn relation(subscriber: u64, member: u64) -> Update {
     })
 }
 
-fn graph(access: Arc<Access>, engine: Engine) -> Graph {
-    let keyring = Arc::new(MemoryKeyring::default());
-    let eligibility =
-        EligibilityService::new(Arc::new(MemoryStore::default()), keyring, Arc::new(ScriptedPayer::default()));
-    let services = Services { reader: eligibility.reader(), eligibility, access, engine };
+fn graph(access: Arc<Access>, relationships: Arc<dyn Relationships>, engine: Engine) -> Graph {
+    let (store, keyring) = (Arc::new(MemoryStore::default()), Arc::new(MemoryKeyring::default()));
+    let emergency = EmergencyService::new(store.clone(), keyring.clone());
+    let eligibility = EligibilityService::new(store, keyring, Arc::new(ScriptedPayer::default()));
+    let services = Services { reader: eligibility.reader(), eligibility, emergency, access, relationships, engine };
     Graph::new(services, Limits::default()).expect("the schema is annotated")
 }
 

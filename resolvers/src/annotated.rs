@@ -18,6 +18,10 @@ const STRUCTURE: &[(&str, &str)] = &[
     ("PageInfo", "paging"),
     ("Event", "the header, which is free of PHI, and a payload with labels of its own"),
     ("EventSubject", "the header"),
+    ("MemberAccess", "what the asker herself said"),
+    ("CareTeamMember", "what the asker herself said"),
+    ("Consent", "what the asker herself said"),
+    ("EmergencyAccess", "what the asker herself said"),
     ("_Service", "federation"),
 ];
 

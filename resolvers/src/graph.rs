@@ -15,6 +15,7 @@ use async_graphql::{
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sluice_schema::{
+    access::Mask,
     channel::{Channel, ChannelPattern},
     error::{ClientError, Code},
     graphql::HeldBack,
@@ -116,7 +117,7 @@ impl Graph {
             GraphqlProjection::validate(self.schema.clone(), operation).await.map_err(|response| invalid(*response))?;
         plan.after = plan.after.or(behind);
         let scope = Scope::new(&self.services, viewer.clone(), transport);
-        let watched = self.watch(&scope, plan).await;
+        let watched = self.watch(&scope, plan, projection.whole_demand()).await;
         let (pattern, start, root) = match watched {
             Ok(watched) => watched,
             Err(error) => {
@@ -130,8 +131,14 @@ impl Graph {
         self.services.engine.subscribe(subscribe).await.map_err(one)
     }
 
-    /// What is watched as a channel pattern, where it begins, and what it stands and falls with.
-    async fn watch(&self, scope: &Scope, plan: Plan) -> Result<(ChannelPattern, Start, Option<Root>), ClientError> {
+    /// What is watched as a channel pattern, where it begins, and what it stands and falls with. `ahead`: what its events will
+    /// be decided for, decided now, so that the first of them need not wait.
+    async fn watch(
+        &self,
+        scope: &Scope,
+        plan: Plan,
+        ahead: Mask,
+    ) -> Result<(ChannelPattern, Start, Option<Root>), ClientError> {
         // Taken before the state is read, so that nothing in between is missed; what the state holds is not told again.
         let from = match (&plan.source, &plan.after) {
             (Source::Check(_) | Source::Member(_), None) => self.services.engine.settled(SETTLE).await,
@@ -139,19 +146,22 @@ impl Graph {
         };
         let since = self.services.access.told();
         let (pattern, state, member) = match plan.source {
-            Source::Channel(pattern) => return Ok((pattern, plan.after.map_or(Start::Live, Start::After), None)),
+            Source::Channel(pattern) => {
+                self.decide_ahead(scope, &pattern, ahead);
+                return Ok((pattern, plan.after.map_or(Start::Live, Start::After), None));
+            }
             Source::Check(id) => {
                 let tenant = &scope.viewer.tenant;
                 let current =
                     self.services.reader.current(tenant, std::slice::from_ref(&id)).await.map_err(unreadable)?;
                 let current = current.into_iter().next().flatten();
                 let member = current.as_ref().and_then(|current| current.check.member_id.parse::<MemberId>().ok());
-                self.authorize(scope, member.as_ref(), &format!("EligibilityCheck/{id}")).await?;
+                self.authorize(scope, member.as_ref(), ahead, &format!("EligibilityCheck/{id}")).await?;
                 let member = member.ok_or_else(ClientError::not_found)?;
                 (Channel::eligibility_check(&member, &id).into(), current, member)
             }
             Source::Member(member) => {
-                self.authorize(scope, Some(&member), &format!("Member/{member}")).await?;
+                self.authorize(scope, Some(&member), ahead, &format!("Member/{member}")).await?;
                 let latest = sluice_domain::store::Page { after: None, limit: 1 };
                 let current =
                     self.services.reader.list(&scope.viewer.tenant, &member, &latest).await.map_err(unreadable)?;
@@ -163,8 +173,26 @@ impl Graph {
         Ok((pattern, plan.after.map_or(Start::Snapshot { from, state }, Start::After), Some(root)))
     }
 
-    async fn authorize(&self, scope: &Scope, member: Option<&MemberId>, what: &str) -> Result<(), ClientError> {
-        let question = Question { viewer: &scope.viewer, member, demand: sight_of_check() };
+    /// Nobody waits for it: a channel may be subscribed to whoever is asked about, and each event is decided for by itself.
+    fn decide_ahead(&self, scope: &Scope, pattern: &ChannelPattern, ahead: Mask) {
+        let Some(member) = pattern.member() else { return };
+        let (access, viewer) = (self.services.access.clone(), scope.viewer.clone());
+        tokio::spawn(async move {
+            let question = Question { viewer: &viewer, member: Some(&member), demand: ahead };
+            if let Err(error) = access.decide(&[question]).await {
+                tracing::debug!(%error, "nothing was decided ahead");
+            }
+        });
+    }
+
+    async fn authorize(
+        &self,
+        scope: &Scope,
+        member: Option<&MemberId>,
+        ahead: Mask,
+        what: &str,
+    ) -> Result<(), ClientError> {
+        let question = Question { viewer: &scope.viewer, member, demand: sight_of_check().with(ahead) };
         let decided = self.services.access.decide_for(&[question]).await.map_err(undecided)?;
         if decided.iter().all(|decided| sees_check(decided.mask)) { Ok(()) } else { Err(scope.deny(what)) }
     }

@@ -1,5 +1,6 @@
 //! Sluice's GraphQL graph: a folder for each capability, and what they share.
 
+mod access;
 mod annotated;
 mod eligibility;
 mod errors;

@@ -17,7 +17,7 @@ use prost::Name;
 use serde::Serialize;
 use serde_json::Value;
 use sluice_schema::{
-    access::{Demand, MESSAGES, MessageTable, Payload},
+    access::{Demand, MESSAGES, Mask, MessageTable, Payload},
     channel::ChannelPattern,
     error::{ClientError, Code},
     graphql::{CursorScalar, HeldBack},
@@ -129,6 +129,12 @@ impl GraphqlProjection {
         let all_events = matches!(plan.source, Source::Channel(_));
         let demands = std::mem::take(&mut plan.demands);
         Ok((Self { schema, operation, key: key.into(), all_events, demands }, plan))
+    }
+
+    /// The part of a mask that anything it may ever show depends on, but for what is decided anew for each event.
+    pub(crate) fn whole_demand(&self) -> Mask {
+        let shown = self.demands.0.iter().filter(|(name, _)| self.shows(name));
+        shown.fold(Mask::NOTHING, |mask, (_, demand)| mask.with(demand.mask())).lasting()
     }
 
     /// With another schema of the same types.

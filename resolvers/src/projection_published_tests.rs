@@ -81,7 +81,7 @@ async fn what_another_system_published_is_shown_by_its_labels() {
     let all = [("effectiveDate", "2026-01-01"), ("reasonCode", "59"), ("reason", "Non-payment")];
     for (visibility, held) in [
         (Visibility::Member, &[][..]),
-        (Visibility::Family, &["reason", "reasonCode"]),
+        (Visibility::FamilyCoverage, &["reason", "reasonCode"]),
         (Visibility::CareTeam, &["effectiveDate", "reason", "reasonCode"]),
     ] {
         let mask = Mask { visibilities: Visibilities::of(visibility), sensitivities: Sensitivities::NORMAL };

@@ -3,6 +3,7 @@
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
 
 use crate::{
+    access::{consents::ConsentsMutation, emergency::EmergencyMutation, grants::GrantsMutation, teams::TeamsMutation},
     eligibility::{mutation::EligibilityMutation, query::EligibilityQuery, subscription::EligibilitySubscription},
     events::EventsSubscription,
     members::MembersQuery,
@@ -15,7 +16,7 @@ pub(crate) struct QueryRoot(EligibilityQuery, MembersQuery);
 
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub(crate) struct MutationRoot(EligibilityMutation);
+pub(crate) struct MutationRoot(EligibilityMutation, GrantsMutation, ConsentsMutation, TeamsMutation, EmergencyMutation);
 
 #[derive(MergedSubscription, Default)]
 #[graphql(name = "Subscription")]

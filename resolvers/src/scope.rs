@@ -6,6 +6,7 @@ use async_graphql::{Context, Result, dataloader::DataLoader};
 use jiff::Timestamp;
 use sluice_domain::{
     eligibility::{commands::EligibilityService, reader::EligibilityReader},
+    emergency::EmergencyService,
     publish::Cause,
 };
 use sluice_schema::{
@@ -21,6 +22,7 @@ use sluice_subscriptions::{
     access::Access,
     audit::{Action, AuditRecord, Disclosed, Recipient, Seen},
     engine::Engine,
+    relationships::Relationships,
 };
 
 use crate::{
@@ -32,8 +34,10 @@ use crate::{
 #[derive(Clone)]
 pub struct Services {
     pub eligibility: EligibilityService,
+    pub emergency: EmergencyService,
     pub reader: EligibilityReader,
     pub access: Arc<Access>,
+    pub relationships: Arc<dyn Relationships>,
     pub engine: Engine,
 }
 
@@ -130,14 +134,19 @@ impl Scope {
         EligibilityCheck::see(&check, mask)
     }
 
-    /// What must be in the audit trail before the response may leave.
-    pub(crate) fn records(&self) -> Vec<AuditRecord> {
-        let recipient = || Recipient {
+    /// Whoever asks, as the audit trail names her.
+    pub(crate) fn recipient(&self) -> Recipient {
+        Recipient {
             user: self.viewer.user.clone(),
             purpose: self.viewer.purpose,
             transport: self.transport.to_owned(),
             seen: None,
-        };
+        }
+    }
+
+    /// What must be in the audit trail before the response may leave.
+    pub(crate) fn records(&self) -> Vec<AuditRecord> {
+        let recipient = || self.recipient();
         let mut written = self.written();
         let denied = std::mem::take(&mut written.denied).into_iter();
         let disclosed = std::mem::take(&mut written.disclosed);

@@ -139,10 +139,12 @@ fn read_field(field: &FieldDescriptor, extension: &ExtensionDescriptor) -> Resul
     let annotation = options.get_extension(extension);
     let annotation = annotation.as_message().ok_or("the annotation is a message")?;
     let (visibility, open) = visibility(annotation);
-    let sensitivity = match number(annotation, "sensitivity") {
+    let strict = annotation.get_field_by_name("strict").and_then(|v| v.as_bool()).unwrap_or_default();
+    let class = match number(annotation, "sensitivity") {
         0 => 0,
         class => 1 << (class - 1),
     };
+    let sensitivity = class | if strict { 0b10_0000 } else { 0 };
     let paths_into = annotation.get_field_by_name("paths_into").and_then(|v| v.as_str().map(str::to_owned));
     Ok(Field {
         name: field.name().to_owned(),
@@ -165,7 +167,8 @@ fn visibility(annotation: &DynamicMessage) -> (u8, bool) {
     let numbers = values.iter().filter_map(|v| v.as_list()).flatten().filter_map(|v| v.as_enum_number());
     numbers.fold((0, false), |(bits, open), number| match number {
         1..=4 => (bits | 1 << (number - 1), open),
-        6 => (0b1111, true),
+        7..=8 => (bits | 1 << (number - 3), open),
+        6 => (0b11_1111, true),
         _ => (bits, open),
     })
 }

@@ -34,6 +34,11 @@ impl Channel {
         Self(format!("/members/{member}/eligibility/{check}").into())
     }
 
+    /// Where it is told who opened a member's record otherwise than by a standing right.
+    pub fn member_emergency(member: &MemberId) -> Self {
+        Self(format!("/members/{member}/emergency").into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -77,6 +82,13 @@ impl ChannelPattern {
     /// The segments between the slashes, wildcards as they stand.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0[1..].split('/')
+    }
+
+    /// The one member whose channels these are, where it names one.
+    pub fn member(&self) -> Option<MemberId> {
+        let id = self.0.strip_prefix("/members/")?.split('/').next()?;
+        // A wildcard is no id.
+        id.parse().ok()
     }
 
     /// Whether it names just one channel.

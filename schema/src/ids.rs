@@ -88,6 +88,10 @@ opaque_id! {
     UserId, "a user id", 128, "_-|=+"
 }
 opaque_id! {
+    /// A care team of a tenant.
+    CareTeamId, "a care team id", 64, "_-"
+}
+opaque_id! {
     /// A durable subscription, named by its client. It may stand in a URL, so a client puts no person's name in it.
     SubscriptionName, "a subscription name", 128, "-._~"
 }

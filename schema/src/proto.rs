@@ -18,6 +18,12 @@ pub mod coverage {
     include!(concat!(env!("OUT_DIR"), "/sluice.coverage.v1.rs"));
 }
 
+/// `sluice.emergency.v1`.
+#[allow(clippy::all, clippy::pedantic, missing_docs)]
+pub mod emergency {
+    include!(concat!(env!("OUT_DIR"), "/sluice.emergency.v1.rs"));
+}
+
 /// `sluice.eligibility.v1`.
 #[allow(clippy::all, clippy::pedantic, missing_docs)]
 pub mod eligibility {

@@ -14,8 +14,16 @@ use crate::cli::DemoPerson;
 pub(crate) const MEMBER: &str = "m-1001";
 
 /// All demo people, in the order in which they are shown.
-pub(crate) const PEOPLE: [DemoPerson; 5] =
-    [DemoPerson::Member, DemoPerson::Guardian, DemoPerson::Nurse, DemoPerson::Billing, DemoPerson::Stranger];
+pub(crate) const PEOPLE: [DemoPerson; 8] = [
+    DemoPerson::Member,
+    DemoPerson::Guardian,
+    DemoPerson::Nurse,
+    DemoPerson::Billing,
+    DemoPerson::Stranger,
+    DemoPerson::Physician,
+    DemoPerson::Privacy,
+    DemoPerson::Registrar,
+];
 
 /// Who a demo person is to the gate.
 pub(crate) struct Identity {
@@ -28,8 +36,9 @@ impl Identity {
     pub(crate) fn of(person: DemoPerson, tenant: &str) -> Result<Self, InvalidId> {
         let purpose = match person {
             DemoPerson::Member | DemoPerson::Guardian | DemoPerson::Stranger => PurposeOfUse::PatientRequest,
-            DemoPerson::Nurse => PurposeOfUse::Treatment,
+            DemoPerson::Nurse | DemoPerson::Physician => PurposeOfUse::Treatment,
             DemoPerson::Billing => PurposeOfUse::Payment,
+            DemoPerson::Privacy | DemoPerson::Registrar => PurposeOfUse::Operations,
         };
         Ok(Self { user: format!("u-{}", person.name()).parse()?, tenant: tenant.parse()?, purpose })
     }
@@ -56,7 +65,10 @@ pub(crate) async fn relate(relationships: &dyn Relationships, tenant: &str) -> R
             relate(member, "care_team", team.clone()),
             relate(team.clone(), "organization", clinic.clone()),
             relate(team, "member", object("user", "u-nurse")),
-            relate(clinic, "billing", object("user", "u-billing")),
+            relate(clinic.clone(), "billing", object("user", "u-billing")),
+            relate(clinic.clone(), "clinician", object("user", "u-physician")),
+            relate(clinic.clone(), "privacy_officer", object("user", "u-privacy")),
+            relate(clinic, "access_manager", object("user", "u-registrar")),
         ])
         .await
         .map(|_revision| ())

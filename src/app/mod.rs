@@ -199,15 +199,17 @@ fn gateway(
     tasks: &Tasks,
     altered: Altered,
 ) -> Result<Gateway, StartError> {
-    let relationships = Watched::new(parts.relationships.clone(), "relationships", health.clone());
-    let access = Arc::new((altered.access)(Access::new(Arc::new(relationships), ACCESS_DEADLINE)));
+    let relationships = Arc::new(Watched::new(parts.relationships.clone(), "relationships", health.clone()));
+    let access = Arc::new((altered.access)(Access::new(relationships.clone(), ACCESS_DEADLINE)));
     let audit = Arc::new(Watched::new((altered.audit)(parts.audit()), "audit", health.clone()));
     let log = altered.log.unwrap_or_else(|| parts.log.clone());
     let engine = start_engine(parts, config, log, access.clone(), audit, tasks)?;
     let services = Services {
         eligibility: parts.eligibility(),
+        emergency: parts.emergency(),
         reader: parts.eligibility().reader(),
         access,
+        relationships,
         engine: engine.clone(),
     };
     let graph = Graph::new(services, limits(config)).map_err(StartError::Schema)?;

@@ -156,6 +156,12 @@ pub enum DemoPerson {
     Billing,
     /// Somebody who has nothing to do with her
     Stranger,
+    /// A physician of the clinic, not of her care team
+    Physician,
+    /// The clinic's privacy officer
+    Privacy,
+    /// Who writes down the clinic's members' relations
+    Registrar,
 }
 
 impl DemoPerson {
@@ -167,6 +173,9 @@ impl DemoPerson {
             Self::Nurse => "nurse",
             Self::Billing => "billing",
             Self::Stranger => "stranger",
+            Self::Physician => "physician",
+            Self::Privacy => "privacy",
+            Self::Registrar => "registrar",
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod access_table;
 mod audit;
+mod changes;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod guard;

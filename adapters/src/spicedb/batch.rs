@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use sluice_subscriptions::relationships::{Check, Checked, Consistency, RelationshipsError, Revision};
 use spicedb_grpc_tonic::v1::{
-    CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsResponse,
-    check_bulk_permissions_pair::Response, check_permission_response::Permissionship, consistency::Requirement,
+    CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsResponse, CheckDebugTrace,
+    check_bulk_permissions_pair::Response, check_debug_trace::Resolution, check_permission_response::Permissionship,
+    consistency::Requirement,
 };
 use tokio::sync::oneshot;
 use tonic::{Code, Status};
@@ -84,7 +86,9 @@ impl Batch {
     }
 
     /// The request, in which each check stands once, and who waits for which of its answers.
-    pub(super) fn into_request(self) -> (CheckBulkPermissionsRequest, Waiting) {
+    ///
+    /// When relationships expire is told by traces only.
+    pub(super) fn into_request(self, traced: bool) -> (CheckBulkPermissionsRequest, Waiting) {
         let (mut places, mut items) = (HashMap::new(), Vec::new());
         let mut place = |check: Check| {
             *places.entry(check).or_insert_with_key(|check| {
@@ -97,7 +101,7 @@ impl Batch {
             callers.push((checks.into_iter().map(&mut place).collect(), reply));
         }
         let consistency = wire::consistency(self.at.requirement());
-        let request = CheckBulkPermissionsRequest { consistency, items, with_tracing: false };
+        let request = CheckBulkPermissionsRequest { consistency, items, with_tracing: traced };
         (request, Waiting { callers })
     }
 }
@@ -125,6 +129,16 @@ impl Waiting {
     }
 }
 
+/// When the first of the relationships expires that a yes was found by.
+fn first_to_expire(trace: &CheckDebugTrace) -> Option<Timestamp> {
+    let own = trace.optional_expires_at.as_ref().and_then(wire::time);
+    let below = match &trace.resolution {
+        Some(Resolution::SubProblems(problems)) => problems.traces.as_slice(),
+        _ => &[],
+    };
+    own.into_iter().chain(below.iter().filter_map(first_to_expire)).min()
+}
+
 struct Answers {
     revision: Revision,
     pairs: Vec<CheckBulkPermissionsPair>,
@@ -142,13 +156,21 @@ impl Answers {
     }
 
     fn of(&self, places: &[usize]) -> Answer {
+        let (mut until, now) = (None, Timestamp::now());
         let allowed = places.iter().map(|place| match &self.pairs[*place].response {
-            Some(Response::Item(item)) => Ok(item.permissionship() == Permissionship::HasPermission),
+            Some(Response::Item(item)) if item.permissionship() == Permissionship::HasPermission => {
+                let trace = item.debug_trace.as_ref().and_then(|trace| trace.check.as_ref());
+                let expires = trace.and_then(first_to_expire);
+                until = until.into_iter().chain(expires).min();
+                // The datastore's clock may be behind this one.
+                Ok(expires.is_none_or(|expires| now < expires))
+            }
             Some(Response::Error(error)) => {
                 refusal::item(Code::from(error.code), &error.details).map_or(Ok(false), Err)
             }
-            None => Ok(false),
+            Some(Response::Item(_)) | None => Ok(false),
         });
-        Ok(Checked { allowed: allowed.collect::<Result<_, _>>()?, revision: self.revision.clone(), until: None })
+        let allowed = allowed.collect::<Result<_, _>>()?;
+        Ok(Checked { allowed, revision: self.revision.clone(), until })
     }
 }

@@ -22,9 +22,10 @@ pub(super) struct Checker {
 
 impl Checker {
     /// Must be called within a tokio runtime. The task ends when this value is dropped.
-    pub(super) fn start(client: Client, max_in_flight: usize) -> Self {
+    /// `expirations`: whether it is told when the relationships behind an answer expire.
+    pub(super) fn start(client: Client, max_in_flight: usize, expirations: bool) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(dispatch(client, jobs, max_in_flight));
+        tokio::spawn(dispatch(client, jobs, max_in_flight, expirations));
         Self { queue }
     }
 
@@ -39,7 +40,9 @@ impl Checker {
             rest.push(self.submit(Freshness::Exact(checked.revision.clone()), part).await);
         }
         for part in rest {
-            checked.allowed.extend(answer(part).await?.allowed);
+            let part = answer(part).await?;
+            checked.allowed.extend(part.allowed);
+            checked.until = checked.until.into_iter().chain(part.until).min();
         }
         Ok(checked)
     }
@@ -56,7 +59,7 @@ async fn answer(answer: oneshot::Receiver<Answer>) -> Answer {
     answer.await.unwrap_or_else(|_| Err(refusal::unavailable("a request to SpiceDB broke off")))
 }
 
-async fn dispatch(client: Client, mut jobs: mpsc::Receiver<Job>, max_in_flight: usize) {
+async fn dispatch(client: Client, mut jobs: mpsc::Receiver<Job>, max_in_flight: usize, expirations: bool) {
     let permits = Arc::new(Semaphore::new(max_in_flight));
     let mut left = None;
     while let Ok(permit) = permits.clone().acquire_owned().await {
@@ -81,14 +84,14 @@ async fn dispatch(client: Client, mut jobs: mpsc::Receiver<Job>, max_in_flight: 
         }
         let client = client.clone();
         tokio::spawn(async move {
-            send(&client, batch).await;
+            send(&client, batch, expirations).await;
             drop(permit);
         });
     }
 }
 
-async fn send(client: &Client, batch: Batch) {
-    let (request, waiting) = batch.into_request();
+async fn send(client: &Client, batch: Batch, expirations: bool) {
+    let (request, waiting) = batch.into_request(expirations);
     let call = || async { client.permissions().check_bulk_permissions(client.request(request.clone())).await };
     let result = client.call(call).await.map(tonic::Response::into_inner);
     waiting.answer(&request, result);

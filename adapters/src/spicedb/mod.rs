@@ -65,7 +65,7 @@ impl SpiceDb {
             return Err(OpenError::Limits);
         }
         let (parsed, client) = (Schema::parse(schema)?, Client::new(options)?);
-        let checker = Checker::start(client.clone(), options.max_in_flight);
+        let checker = Checker::start(client.clone(), options.max_in_flight, !options.max_staleness.is_zero());
         let opened = Self {
             client,
             checker,
@@ -84,6 +84,11 @@ impl SpiceDb {
         let touched = self.schema.touched_by_all(updates);
         let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         followed.iter().filter_map(|(heed, _)| heed.upgrade()).for_each(|heed| heed.touched(&touched));
+    }
+
+    /// Where what takes away may expire, a denial may become a yes, and no trace tells when.
+    fn denials_until(&self) -> Option<Timestamp> {
+        (!self.schema.denials_last()).then(|| Timestamp::now() + self.max_staleness / 2)
     }
 
     /// The last revision.
@@ -114,11 +119,12 @@ impl Relationships for SpiceDb {
         if checks.is_empty() {
             return Ok(Checked { revision: self.head().await?, allowed: Vec::new(), until: None });
         }
-        // Nobody tells when the relationships behind an answer expire.
-        let until = Timestamp::now() + self.max_staleness / 2;
+        let denials_until = self.denials_until();
         let checked = tokio::time::timeout(self.client.deadline, self.checker.check(consistency.into(), checks)).await;
         let checked = checked.unwrap_or_else(|_| Err(refusal::call(&Status::deadline_exceeded(""))))?;
-        Ok(Checked { until: Some(until), ..checked })
+        let denied = checked.allowed.contains(&false);
+        let until = checked.until.into_iter().chain(denials_until.filter(|_| denied)).min();
+        Ok(Checked { until, ..checked })
     }
 
     /// At most 1000 updates.

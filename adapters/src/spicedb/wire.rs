@@ -57,6 +57,11 @@ fn timestamp(at: Timestamp) -> WireTimestamp {
     WireTimestamp { seconds: seconds - back, nanos: nanos + 1_000_000_000 * i32::from(nanos < 0) }
 }
 
+/// `None` for one that is past all bounds.
+pub(super) fn time(at: &WireTimestamp) -> Option<Timestamp> {
+    Timestamp::new(at.seconds, at.nanos).ok()
+}
+
 pub(super) fn everything_of(resource: &ObjectRef) -> RelationshipFilter {
     RelationshipFilter {
         resource_type: resource.object_type.to_string(),
@@ -71,8 +76,8 @@ pub(super) fn read(one: v1::Relationship) -> Option<Relationship> {
     if one.optional_caveat.is_some() {
         return None;
     }
-    let expires = match one.optional_expires_at {
-        Some(at) => Some(Timestamp::new(at.seconds, at.nanos).ok()?),
+    let expires = match &one.optional_expires_at {
+        Some(at) => Some(time(at)?),
         None => None,
     };
     Some(Relationship {

@@ -10,6 +10,7 @@ use sluice_schema::{
 };
 
 use super::{aggregate::RequestEligibilityCheck, payer::Payer, service_types};
+use crate::text::text;
 
 /// `RequestEligibilityCheckInput`, as sent. Holds PHI and therefore has no `Debug`.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -103,16 +104,6 @@ fn subscriber(input: &SubscriberInput, today: Date) -> Result<Subscriber, Client
         last_name: Some(text(&input.last_name, NAME_CHARS, "input.subscriber.lastName")?),
         date_of_birth: Some(date_of_birth(&input.date_of_birth, today)?),
     })
-}
-
-/// The text without blanks around it.
-fn text(text: &str, max: usize, field: &str) -> Result<String, ClientError> {
-    let trimmed = text.trim();
-    if (1..=max).contains(&trimmed.chars().count()) && !trimmed.chars().any(char::is_control) {
-        return Ok(trimmed.into());
-    }
-    let message = format!("This text must have 1 to {max} characters, none of them a control character.");
-    Err(ClientError::new(Code::InvalidText, message).at(field))
 }
 
 fn service_type_codes(codes: &[String]) -> Result<Vec<String>, ClientError> {

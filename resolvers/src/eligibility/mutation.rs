@@ -69,7 +69,7 @@ async fn authorize<'c>(ctx: &Context<'c>, member: Option<&MemberId>, what: &str)
     let demand = demand(ctx, &CHECK);
     let question = Question { viewer: &scope.viewer, member, demand };
     let decided = services.access.may(question, REQUEST_ELIGIBILITY_CHECK).await;
-    let Decided { may, mask, revision } = decided.map_err(|error| fail(undecided(error)))?;
+    let Decided { may, mask, revision, .. } = decided.map_err(|error| fail(undecided(error)))?;
     if may && sees_check(mask) {
         Ok(Asker { scope, services, member: member.cloned(), mask, revision })
     } else {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use prost::{Message, Name};
 use sluice_domain::{
     eligibility::commands::EligibilityService,
+    emergency::EmergencyService,
     keyring::Keyring,
     publish::member_key,
     store::{Append, EventStore},
@@ -101,7 +102,14 @@ impl World {
         let (engine, tasks) = Engine::new(parts, shards.try_into().expect("one at least"), shutdown.clone());
         tasks.into_iter().for_each(|shard| drop(tokio::spawn(shard)));
         let eligibility = EligibilityService::new(store.clone(), keyring.clone(), Arc::new(ScriptedPayer::default()));
-        let services = Services { reader: eligibility.reader(), eligibility, access, engine: engine.clone() };
+        let services = Services {
+            reader: eligibility.reader(),
+            eligibility,
+            emergency: EmergencyService::new(store.clone(), keyring.clone()),
+            access,
+            relationships: relationships.clone(),
+            engine: engine.clone(),
+        };
         let graph = Graph::new(services.clone(), Limits::default()).expect("the schema is annotated");
         let (facts, _running) = (HashMap::new(), shutdown.drop_guard());
         Self { log, audit, relationships, related, engine, graph, services, facts, store, keyring, _running }

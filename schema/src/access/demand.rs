@@ -6,8 +6,10 @@ use super::{Label, Mask, MessageTable};
 
 impl Mask {
     /// Sees everything that anybody may see.
-    pub const EVERYTHING: Self =
-        Self { visibilities: super::Visibilities::EVENT, sensitivities: super::Sensitivities::ALL };
+    pub const EVERYTHING: Self = Self {
+        visibilities: super::Visibilities::EVENT,
+        sensitivities: super::Sensitivities::ALL.with(super::Sensitivities::STRICT),
+    };
 
     /// What is in either.
     pub const fn with(self, other: Self) -> Self {
@@ -23,6 +25,33 @@ impl Mask {
             visibilities: self.visibilities.within(demand.visibilities),
             sensitivities: self.sensitivities.within(demand.sensitivities),
         }
+    }
+}
+
+impl Mask {
+    /// As a demand: besides, how somebody comes to be one of the care team's.
+    const fn with_how(self) -> Self {
+        let care_team = super::Visibilities::of(crate::proto::privacy::Visibility::CareTeam);
+        if self.visibilities.within(care_team).is_empty() {
+            self
+        } else {
+            Self { visibilities: self.visibilities.with(super::Visibilities::EMERGENCY), ..self }
+        }
+    }
+
+    /// Whether what was decided before is of no use.
+    pub const fn is_strict(self) -> bool {
+        self.sensitivities.within(super::Sensitivities::STRICT).bits() != 0
+    }
+
+    /// As decided for one event and no other.
+    pub const fn asked_anew(self) -> Self {
+        Self { sensitivities: self.sensitivities.with(super::Sensitivities::STRICT), ..self }
+    }
+
+    /// What may be kept of it for another event.
+    pub const fn lasting(self) -> Self {
+        Self { sensitivities: self.sensitivities.within(super::Sensitivities::ALL), ..self }
     }
 }
 
@@ -51,7 +80,7 @@ impl Demand {
     fn of(labels: BTreeSet<Label>) -> Self {
         // Audiences and classes make no more than 2^9 labels, of which a schema uses a few.
         assert!(labels.len() <= 128, "more labels than a view has bits");
-        let mask = labels.iter().fold(Mask::NOTHING, |mask, label| mask.with(label.mask()));
+        let mask = labels.iter().fold(Mask::NOTHING, |mask, label| mask.with(label.mask())).with_how();
         Self { labels: labels.into_iter().collect(), mask }
     }
 }
@@ -142,7 +171,9 @@ mod tests {
     #[test]
     fn classes_that_nothing_selected_bears_are_not_asked_about() {
         let plain = demand("EligibilityCheck", &["coverage", "active", "benefits", "code"]);
-        assert_eq!(plain, Mask { visibilities: Visibilities::EVENT, sensitivities: Sensitivities::NORMAL });
+        let audiences = [Visibility::Member, Visibility::FamilyCoverage, Visibility::CareTeam, Visibility::Staff];
+        let audiences = audiences.map(Visibilities::of).into_iter().fold(Visibilities::EMERGENCY, Visibilities::with);
+        assert_eq!(plain, Mask { visibilities: audiences, sensitivities: Sensitivities::NORMAL });
         let behavioral = Sensitivities::of(Sensitivity::BehavioralHealth);
         let selected = demand("EligibilityCheck", &["coverage", "behavioralHealthBenefits"]);
         assert_eq!(selected.sensitivities, behavioral);

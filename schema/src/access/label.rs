@@ -13,14 +13,19 @@ pub struct Sensitivities(u8);
 impl Visibilities {
     pub const NONE: Self = Self(0);
     /// Everybody who may see the event at all.
-    pub const EVENT: Self = Self(0b1111);
+    pub const EVENT: Self = Self(0b0011_1111);
+    /// Not an audience: that somebody is one of the care team's because she broke the glass. It opens nothing by itself, and
+    /// is in masks so that the audit trail tells it.
+    pub const EMERGENCY: Self = Self(0b0100_0000);
 
     pub const fn of(visibility: Visibility) -> Self {
         match visibility {
-            Visibility::Member => Self(0b0001),
-            Visibility::Family => Self(0b0010),
-            Visibility::CareTeam => Self(0b0100),
-            Visibility::Staff => Self(0b1000),
+            Visibility::Member => Self(0b0000_0001),
+            Visibility::FamilyCoverage => Self(0b0000_0010),
+            Visibility::CareTeam => Self(0b0000_0100),
+            Visibility::Staff => Self(0b0000_1000),
+            Visibility::FamilyCare => Self(0b0001_0000),
+            Visibility::PrivacyOfficer => Self(0b0010_0000),
             Visibility::Event => Self::EVENT,
             // Internal and whatever a newer schema may add: nobody.
             Visibility::Internal | Visibility::Unspecified => Self::NONE,
@@ -53,16 +58,19 @@ impl Visibilities {
 impl Sensitivities {
     pub const NORMAL: Self = Self(0);
     /// Every class.
-    pub const ALL: Self = Self(0b11111);
+    pub const ALL: Self = Self(0b01_1111);
+    /// Open only by a decision that was made, fully consistent, for this event and no other: the class of what is annotated
+    /// `strict`. No decision that is kept has it.
+    pub const STRICT: Self = Self(0b10_0000);
 
     pub const fn of(sensitivity: Sensitivity) -> Self {
         match sensitivity {
             Sensitivity::Normal => Self::NORMAL,
-            Sensitivity::BehavioralHealth => Self(0b00001),
-            Sensitivity::SubstanceUse => Self(0b00010),
-            Sensitivity::Hiv => Self(0b00100),
-            Sensitivity::Reproductive => Self(0b01000),
-            Sensitivity::Genetic => Self(0b10000),
+            Sensitivity::BehavioralHealth => Self(0b00_0001),
+            Sensitivity::SubstanceUse => Self(0b00_0010),
+            Sensitivity::Hiv => Self(0b00_0100),
+            Sensitivity::Reproductive => Self(0b00_1000),
+            Sensitivity::Genetic => Self(0b01_0000),
         }
     }
 

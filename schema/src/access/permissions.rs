@@ -24,6 +24,24 @@ impl Permission {
 /// Who may ask a payer about a member.
 pub const REQUEST_ELIGIBILITY_CHECK: &str = "request_eligibility_check";
 
+/// Who may say who is a member's family, whom she closes out, and which classes are open to whom.
+pub const SHARE: &str = "share";
+
+/// Who may write down a member's other relations.
+pub const MANAGE_ACCESS: &str = "manage_access";
+
+/// Who may open the emergency view of a member.
+pub const BREAK_GLASS: &str = "break_glass";
+
+/// Permissions on a `member` that open nothing to see.
+pub const ACTS: [&str; 4] = [REQUEST_ELIGIBILITY_CHECK, SHARE, MANAGE_ACCESS, BREAK_GLASS];
+
+/// Who may say who is on a `care_team`.
+pub const MANAGE: &str = "manage";
+
+/// Who may end sessions, on the `tenant`.
+pub const REVOKE_TOKENS: &str = "revoke_tokens";
+
 /// What to check to learn the mask of a viewer who comes for this purpose, as far as an answer depends on it. The same
 /// for everybody of one purpose, whatever the answers: the count tells nothing.
 pub fn permissions_for(purpose: PurposeOfUse, demand: Mask) -> impl Iterator<Item = &'static Permission> {
@@ -54,9 +72,17 @@ const HIV: Permission = class("see_hiv", Sensitivity::Hiv);
 const REPRODUCTIVE: Permission = class("see_reproductive", Sensitivity::Reproductive);
 const GENETIC: Permission = class("see_genetic", Sensitivity::Genetic);
 
-const PATIENT_REQUEST: [Permission; 7] = [
+/// Whoever broke the glass sees what the care team does, and every class.
+const EMERGENCY: Permission = Permission {
+    name: "see_in_emergency_for_treatment",
+    visibilities: Visibilities::of(Visibility::CareTeam).with(Visibilities::EMERGENCY),
+    sensitivities: Sensitivities::ALL,
+};
+
+const PATIENT_REQUEST: [Permission; 8] = [
     audience("see_as_member", Visibility::Member),
-    audience("see_as_family", Visibility::Family),
+    audience("see_coverage_as_family", Visibility::FamilyCoverage),
+    audience("see_care_as_family", Visibility::FamilyCare),
     BEHAVIORAL_HEALTH,
     SUBSTANCE_USE,
     HIV,
@@ -64,8 +90,9 @@ const PATIENT_REQUEST: [Permission; 7] = [
     GENETIC,
 ];
 
-const TREATMENT: [Permission; 6] = [
+const TREATMENT: [Permission; 7] = [
     audience("see_as_care_team_for_treatment", Visibility::CareTeam),
+    EMERGENCY,
     class("see_behavioral_health_for_treatment", Sensitivity::BehavioralHealth),
     SUBSTANCE_USE,
     HIV,
@@ -82,8 +109,9 @@ const PAYMENT: [Permission; 6] = [
     GENETIC,
 ];
 
-const OPERATIONS: [Permission; 6] = [
+const OPERATIONS: [Permission; 7] = [
     audience("see_as_staff_for_operations", Visibility::Staff),
+    audience("see_as_privacy_officer_for_operations", Visibility::PrivacyOfficer),
     BEHAVIORAL_HEALTH,
     SUBSTANCE_USE,
     HIV,

@@ -18,6 +18,7 @@ use sluice_adapters::{
 };
 use sluice_domain::{
     eligibility::{commands::EligibilityService, payer::Payer},
+    emergency::EmergencyService,
     keyring::Keyring,
     publishing::Publisher,
     store::EventStore,
@@ -172,6 +173,10 @@ impl Parts {
 
     pub(super) fn eligibility(&self) -> EligibilityService {
         EligibilityService::new(self.storage.store.clone(), self.keyring(), self.payer.clone())
+    }
+
+    pub(super) fn emergency(&self) -> EmergencyService {
+        EmergencyService::new(self.storage.store.clone(), self.keyring())
     }
 
     pub(super) fn publisher(&self) -> Publisher {

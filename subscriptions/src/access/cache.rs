@@ -39,15 +39,15 @@ pub(super) struct Kept {
     pub(super) asked: Mask,
     /// The permission that was asked about beside the mask's.
     pub(super) act: Option<&'static str>,
-    /// From then on it may be different without a change.
-    pub(super) until: Option<Timestamp>,
 }
 
 impl Kept {
+    fn holds_at(&self, now: Timestamp) -> bool {
+        self.decided.until.is_none_or(|until| now < until)
+    }
+
     pub(super) fn answers(&self, demand: Mask, act: Option<&'static str>, now: Timestamp) -> bool {
-        demand.within(self.asked) == demand
-            && (act.is_none() || act == self.act)
-            && self.until.is_none_or(|until| now < until)
+        demand.within(self.asked) == demand && (act.is_none() || act == self.act) && self.holds_at(now)
     }
 }
 
@@ -281,7 +281,7 @@ impl State {
     fn look_over(&mut self, now: Timestamp) {
         let members: Vec<_> = self.members.keys().cloned().collect();
         for member in members {
-            self.retain_of(&member, |_, kept| kept.until.is_none_or(|until| now < until));
+            self.retain_of(&member, |_, kept| kept.holds_at(now));
         }
         self.users.clear();
         for (member, kept) in &self.members {

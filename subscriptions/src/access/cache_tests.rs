@@ -32,7 +32,13 @@ const SEES: Mask = Mask { visibilities: Visibilities::EVENT, ..Mask::NOTHING };
 
 fn kept(sees: bool) -> Kept {
     let mask = if sees { SEES } else { Mask::NOTHING };
-    Kept { decided: Decided { mask, may: false, revision: Arc::from("r") }, asked: SEES, act: None, until: None }
+    Kept { decided: Decided { mask, may: false, revision: Arc::from("r"), until: None }, asked: SEES, act: None }
+}
+
+/// One that may see, until an instant.
+fn until(until: Option<Timestamp>) -> Kept {
+    let kept = kept(true);
+    Kept { decided: Decided { until, ..kept.decided }, ..kept }
 }
 
 /// Who may see whom: an index for each tenant, user and member.
@@ -153,9 +159,9 @@ fn what_was_not_asked_about_is_not_known() {
 fn what_may_change_by_itself_is_used_no_longer_than_that() {
     let cache = Cache::new();
     let (before, after) = (Timestamp::now() - Duration::from_secs(1), Timestamp::now() + Duration::from_secs(60));
-    cache.keep(cache.asked(), &viewer(0, 0), &member(0), Kept { until: Some(before), ..kept(true) });
+    cache.keep(cache.asked(), &viewer(0, 0), &member(0), until(Some(before)));
     assert!(ask(&cache, SEES, None).is_none());
-    cache.keep(cache.asked(), &viewer(0, 0), &member(0), Kept { until: Some(after), ..kept(true) });
+    cache.keep(cache.asked(), &viewer(0, 0), &member(0), until(Some(after)));
     assert!(ask(&cache, SEES, None).is_some());
 }
 
@@ -192,7 +198,7 @@ fn what_is_over_does_not_pile_up() {
     let over = Some(Timestamp::now() - Duration::from_secs(1));
     for number in 0..3 * LOOK_OVER {
         let member = format!("m-{number}").parse().unwrap();
-        cache.keep(cache.asked(), &viewer(0, 0), &member, Kept { until: over, ..kept(true) });
+        cache.keep(cache.asked(), &viewer(0, 0), &member, until(over));
     }
     let state = cache.read();
     assert!(state.count <= LOOK_OVER && state.members.len() == state.count, "{}", state.count);

@@ -22,10 +22,12 @@ pub(crate) use self::{
     affected::Affected,
     last::{KeptDecisions, LastDecision},
 };
-use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships, RelationshipsError, Touched};
+use crate::relationships::{
+    Check, Checked, Consistency, MEMBER, ObjectRef, Relationships, RelationshipsError, Touched,
+};
 
 /// What decisions are about, and whose they are, by the names of the authorization schema.
-pub(crate) const RESOURCE: &str = "member";
+pub(crate) const RESOURCE: &str = MEMBER;
 const SUBJECT: &str = "user";
 
 /// A member id that no tenant can have (member ids have no `=`): asked about in place of what does not exist, so that a look in
@@ -56,9 +58,16 @@ pub struct Decided {
     pub may: bool,
     /// The revision of the relationships that it was decided at.
     pub revision: Arc<str>,
+    /// From then on it may be different although nothing was written: a relationship expires.
+    pub until: Option<Timestamp>,
 }
 
 impl Decided {
+    /// Whether the same was decided, by the same relationships.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.mask == other.mask && self.revision == other.revision
+    }
+
     pub(crate) fn within(&self, demand: Mask) -> Self {
         Self { mask: self.mask.within(demand), ..self.clone() }
     }
@@ -67,8 +76,21 @@ impl Decided {
     fn unchecked(question: &Question<'_>) -> Self {
         // All of them share it, as they do a true one.
         static NONE: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "unchecked".into());
-        Self { mask: question.demand, may: false, revision: NONE.clone() }
+        Self { mask: question.demand, may: false, revision: NONE.clone(), until: None }
     }
+}
+
+/// How long a decision holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// Until a change that touches it is told.
+    UntilTold,
+    /// And no longer than this.
+    Until(Timestamp),
+    /// No longer.
+    Over,
+    /// Changes are not told now.
+    Unknown,
 }
 
 /// Decides. Anything but a clear yes is no.
@@ -177,6 +199,30 @@ impl Access {
         decided.into_iter().next().ok_or_else(|| AccessUnavailable("no answer".into()))
     }
 
+    /// Whether the viewer has a permission on something that is no member, by its type and id. Nothing of it is kept.
+    ///
+    /// # Errors
+    /// As [`Access::decide`].
+    pub async fn has(
+        &self,
+        viewer: &Viewer,
+        (object_type, id): (&str, &str),
+        permission: &'static str,
+    ) -> Result<bool, AccessUnavailable> {
+        let resource = ObjectRef::new(object_type, &viewer.tenant, id);
+        let check = Check { resource, permission: permission.into(), subject: subject(viewer) };
+        Ok(self.check(&[check]).await?.allowed == [true])
+    }
+
+    /// How long what was decided about this holds.
+    pub(crate) fn holds_until(&self, question: &Question<'_>) -> Holds {
+        if !self.cache.is_known() {
+            return Holds::Unknown;
+        }
+        let kept = self.cache.get(question, None, Timestamp::now());
+        kept.map_or(Holds::Over, |decided| decided.until.map_or(Holds::UntilTold, Holds::Until))
+    }
+
     /// Asks, and keeps the answers for as long as they hold.
     async fn ask(&self, questions: &[(Question<'_>, Option<&'static str>)]) -> Result<Vec<Decided>, AccessUnavailable> {
         let asked = self.cache.asked();
@@ -184,13 +230,15 @@ impl Access {
         let wide: Vec<_> = questions.iter().map(|(question, act)| self.widened(known, *question, *act)).collect();
         let checks: Vec<_> = wide.iter().flat_map(|(question, act)| checks(question, *act)).collect();
         let checked = self.check(&checks).await?;
-        let mut allowed = checked.allowed.into_iter();
+        let mut allowed = checked.allowed.iter().copied();
         let mut decided = Vec::with_capacity(questions.len());
         for ((question, _), (wide, act)) in questions.iter().zip(wide) {
-            let whole = decision(&wide, act, &mut allowed, &checked.revision.0);
+            let whole = decision(&wide, act, &mut allowed, &checked);
             decided.push(whole.within(question.demand));
             if let (true, Some(member)) = (known, question.member) {
-                let kept = Kept { decided: whole, asked: wide.demand, act, until: checked.until };
+                // What is strict was decided for this question alone.
+                let decided = whole.within(Mask::lasting(whole.mask));
+                let kept = Kept { decided, asked: wide.demand.lasting(), act };
                 self.cache.keep(asked, question.viewer, member, kept);
             }
         }
@@ -264,14 +312,20 @@ fn decision(
     question: &Question<'_>,
     act: Option<&'static str>,
     allowed: &mut impl Iterator<Item = bool>,
-    revision: &Arc<str>,
+    checked: &Checked,
 ) -> Decided {
     let may = act.is_some() && allowed.next().unwrap_or(false);
     let asked = permissions_for(question.viewer.purpose, question.demand);
     let granted = asked.zip(allowed).filter(|(_, allowed)| *allowed);
     let mask = granted.fold(Mask::NOTHING, |mask, (permission, _)| mask.with(permission.opens()));
+    let mask = if question.demand.is_strict() { mask.asked_anew() } else { mask };
     let exists = question.member.is_some();
-    Decided { mask: if exists { mask } else { Mask::NOTHING }, may: may && exists, revision: revision.clone() }
+    Decided {
+        mask: if exists { mask } else { Mask::NOTHING },
+        may: may && exists,
+        revision: checked.revision.0.clone(),
+        until: checked.until,
+    }
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl Classes {
 
 impl Class {
     fn add(&mut self, live: &Arc<Live>, decided: Decided) {
-        let differs = decided != self.decided;
+        let differs = !decided.is_as(&self.decided);
         self.members.push(Member { live: live.clone(), decided: differs.then_some(decided) });
     }
 }

@@ -9,6 +9,7 @@ mod audiences;
 mod batch;
 mod catch_up;
 mod classes;
+mod expirations;
 mod poll;
 mod revoke;
 mod shard;

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sluice_schema::error::{ClientError, Code};
 
-use super::subscription::Live;
+use super::{Root, subscription::Live};
 use crate::{
     access::{Access, AccessUnavailable, Affected, Question},
     relationships::Touched,
@@ -16,35 +17,54 @@ use crate::{
 /// How many are decided anew in one question.
 const TOGETHER: usize = 500;
 
-/// Those whose viewers can't see their member any more, of those that a change may have touched.
+/// What was decided about subscriptions that stand and fall with a member.
+#[derive(Default)]
+pub(super) struct Decisions {
+    /// Those whose viewers can't see their member any more.
+    pub(super) revoked: Vec<Arc<Live>>,
+    /// The others, as far as that may change by itself: from when on.
+    pub(super) expiring: Vec<(Timestamp, u64)>,
+}
+
+/// Decides about those that a change may have touched.
 ///
 /// # Errors
 /// It can't be decided now: ask again.
-pub(super) async fn revoked<'l>(
+pub(super) async fn after<'l>(
     access: &Access,
     subscriptions: impl Iterator<Item = &'l Arc<Live>>,
     touched: &[Touched],
-) -> Result<Vec<Arc<Live>>, AccessUnavailable> {
+) -> Result<Decisions, AccessUnavailable> {
     let affected = Affected::by(touched);
     let is_affected =
         |live: &&Arc<Live>| live.root.as_ref().is_some_and(|root| affected.includes(&live.viewer, &root.member));
-    let lives: Vec<_> = subscriptions.filter(is_affected).cloned().collect();
-    let mut revoked = Vec::new();
+    decide(access, subscriptions.filter(is_affected).cloned().collect()).await
+}
+
+/// Decides about each of these.
+///
+/// # Errors
+/// As [`after`].
+pub(super) async fn decide(access: &Access, lives: Vec<Arc<Live>>) -> Result<Decisions, AccessUnavailable> {
+    let mut decisions = Decisions::default();
     for lives in lives.chunks(TOGETHER) {
         let asked: Vec<_> = lives.iter().filter_map(|live| Some((live, live.root.as_ref()?))).collect();
-        let questions: Vec<_> = asked
-            .iter()
-            .map(|(live, root)| Question {
-                viewer: &live.viewer,
-                member: Some(&root.member),
-                demand: root.label.mask(),
-            })
-            .collect();
+        let questions: Vec<_> = asked.iter().map(|(live, root)| question(live, root)).collect();
         let decided = access.decide(&questions).await?;
-        let lost = asked.into_iter().zip(decided).filter(|((_, root), decided)| !decided.mask.sees(root.label));
-        revoked.extend(lost.map(|((live, _), _)| live.clone()));
+        for ((live, root), decided) in asked.into_iter().zip(decided) {
+            if !decided.mask.sees(root.label) {
+                decisions.revoked.push(live.clone());
+            } else if let Some(until) = decided.until {
+                decisions.expiring.push((until, live.id));
+            }
+        }
     }
-    Ok(revoked)
+    Ok(decisions)
+}
+
+/// Whether the viewer may see what the subscription stands and falls with.
+pub(super) fn question<'l>(live: &'l Live, root: &'l Root) -> Question<'l> {
+    Question { viewer: &live.viewer, member: Some(&root.member), demand: root.label.mask() }
 }
 
 /// What the viewer is told.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hashbrown::HashMap;
+use jiff::Timestamp;
 use sluice_schema::{event::RecordedEvent, position::ReadVector};
 use tokio::{
     sync::{
@@ -18,11 +19,13 @@ use tokio::{
 use super::{
     Shared,
     batch::{self, Ended, Entry, Reused},
-    catch_up, revoke,
+    catch_up,
+    expirations::Expirations,
+    revoke::{self, Decisions},
     subscription::Live,
 };
 use crate::{
-    access::RESOURCE,
+    access::{Holds, RESOURCE},
     log::{LogError, reader::Reader},
     opened::OpenedEvent,
     relationships::{ObjectRef, Touched},
@@ -82,6 +85,8 @@ struct Shard {
     /// Changes after which it is not decided yet who goes on.
     undecided: Vec<Touched>,
     decide_at: Instant,
+    /// When who goes on is to be decided although nothing changed.
+    expirations: Expirations,
 }
 
 type Change = Arc<[Touched]>;
@@ -107,9 +112,11 @@ pub(super) async fn run(
         users: HashMap::new(),
         undecided: Vec::new(),
         decide_at: Instant::now(),
+        expirations: Expirations::default(),
     };
     let mut changes = shard.shared.parts.access.changes();
     loop {
+        let expires = shard.expirations.next();
         tokio::select! {
             // Not one before the other: a crowd that comes back must not hold up what is live.
             () = shard.shared.shutdown.cancelled() => return,
@@ -123,6 +130,7 @@ pub(super) async fn run(
                 None => return,
             },
             () = sleep_until(shard.decide_at), if !shard.undecided.is_empty() => shard.decide_anew(&[]).await,
+            () = sleep_until(expires.unwrap_or(shard.decide_at)), if expires.is_some() => shard.decide_expired().await,
             batch = reader.next_batch(BATCH) => match batch {
                 Ok(events) => shard.route(events).await,
                 Err(LogError::Unavailable(why)) => catch_up::back_off("the log can't be read", &why).await,
@@ -175,8 +183,8 @@ impl Shard {
     /// After a change: ends what nobody may see any more.
     async fn decide_anew(&mut self, touched: &[Touched]) {
         let touched = [std::mem::take(&mut self.undecided).as_slice(), touched].concat();
-        match revoke::revoked(&self.shared.parts.access, self.subscriptions.values(), &touched).await {
-            Ok(revoked) => self.end_revoked(revoked),
+        match revoke::after(&self.shared.parts.access, self.subscriptions.values(), &touched).await {
+            Ok(decisions) => self.heed(decisions),
             Err(error) => {
                 tracing::debug!(%error, "it can't be decided who goes on");
                 self.decide_later(touched);
@@ -184,7 +192,22 @@ impl Shard {
         }
     }
 
-    fn end_revoked(&mut self, revoked: Vec<Arc<Live>>) {
+    /// When a relationship behind a decision has expired: ends what nobody may see any more.
+    async fn decide_expired(&mut self) {
+        let due = self.expirations.take(Timestamp::now());
+        let lives: Vec<_> = due.iter().filter_map(|id| self.subscriptions.get(id)).cloned().collect();
+        let members: Vec<_> = lives.iter().filter_map(|live| member_of(live)).collect();
+        match revoke::decide(&self.shared.parts.access, lives).await {
+            Ok(decisions) => self.heed(decisions),
+            Err(_) => self.decide_later(members),
+        }
+    }
+
+    fn heed(&mut self, Decisions { revoked, expiring }: Decisions) {
+        expiring.into_iter().for_each(|(until, id)| self.expirations.add(until, id));
+        if revoked.is_empty() {
+            return;
+        }
         metrics::counter!("sluice_subscriptions_revoked_total").increment(revoked.len() as u64);
         let ended = revoked.into_iter().map(|live| (live, self.vector.clone(), Some(revoke::error())));
         self.end(ended.collect());
@@ -249,13 +272,18 @@ impl Shard {
 
     /// A change since it began was told to the shard alone, which did not have it yet.
     async fn decide_first(&mut self, live: &Arc<Live>) {
-        let Some(root) = live.root.as_ref().filter(|root| root.since != self.shared.parts.access.told()) else {
-            return;
-        };
-        let member = Touched::Resource(ObjectRef::new(RESOURCE, &live.viewer.tenant, root.member.as_str()));
-        match revoke::revoked(&self.shared.parts.access, std::iter::once(live), std::slice::from_ref(&member)).await {
-            Ok(revoked) => self.end_revoked(revoked),
-            Err(_) => self.decide_later(vec![member]),
+        let (access, Some(root)) = (&self.shared.parts.access, live.root.as_ref()) else { return };
+        if root.since == access.told() {
+            match access.holds_until(&revoke::question(live, root)) {
+                Holds::Until(at) => return self.expirations.add(at, live.id),
+                // Once it is known again, all are decided anew.
+                Holds::UntilTold | Holds::Unknown => return,
+                Holds::Over => {}
+            }
+        }
+        match revoke::decide(access, vec![live.clone()]).await {
+            Ok(decisions) => self.heed(decisions),
+            Err(_) => self.decide_later(member_of(live).into_iter().collect()),
         }
     }
 
@@ -344,6 +372,12 @@ impl Shard {
             }
         }
     }
+}
+
+/// What stands for all decisions about what a subscription stands and falls with.
+fn member_of(live: &Live) -> Option<Touched> {
+    let root = live.root.as_ref()?;
+    Some(Touched::Resource(ObjectRef::new(RESOURCE, &live.viewer.tenant, root.member.as_str())))
 }
 
 /// What concerns a subscription and it was not given yet on the way to `head`, if that is little and can be had.

@@ -7,6 +7,9 @@ use std::{
 
 use super::{ObjectRef, Relationship, Schema, Update};
 
+/// The type whose objects decisions are kept about.
+pub(crate) const MEMBER: &str = "member";
+
 /// Whose answers a change may alter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touched {
@@ -56,14 +59,14 @@ impl Schema {
         updates.iter().map(of).collect()
     }
 
-    /// Whose answers depend on a relationship, as precisely as the schema allows:
+    /// Whose answers about members depend on a relationship, as precisely as the schema allows:
     ///
-    /// - where nothing can be related to the resource's type, no path leads through it to another resource;
+    /// - where no path leads from a member to the resource's type, only answers about the resource itself;
     /// - where the subject is one of a type that has no relations of its own (a user), only her own answers change;
     /// - otherwise anybody's of the tenant.
     pub fn touched_by(&self, relationship: &Relationship) -> Touched {
         let Relationship { resource, subject, .. } = relationship;
-        if !self.is_subject(&resource.object_type) {
+        if !self.below(MEMBER).contains(&*resource.object_type) {
             Touched::Resource(resource.clone())
         } else if subject.relation.is_none() && &*subject.object.id != "*" && self.is_bare(&subject.object.object_type)
         {
@@ -103,5 +106,10 @@ mod tests {
         assert_eq!(team, Touched::Tenant("acme".into()));
         assert_eq!(touched(("care_team", "acme/t-1"), "member", ("user", "*", None)), Touched::Tenant("acme".into()));
         assert_eq!(touched(("care_team", "t-1"), "organization", ("organization", "o", None)), Touched::Everything);
+        // What leads to members, and is led to by none, is nobody else's.
+        let task = Touched::Resource(ObjectRef { object_type: "task".into(), id: "acme/k-1".into() });
+        assert_eq!(touched(("task", "acme/k-1"), "assignee", ("user", "acme/u-1", None)), task);
+        let participant = touched(("encounter", "acme/e-1"), "participant", ("user", "acme/u-1", None));
+        assert_eq!(participant, nurse);
     }
 }

@@ -11,8 +11,8 @@ mod journal;
 #[cfg(test)]
 mod model;
 mod schema;
-#[cfg(test)]
-mod sluice_zed;
+#[cfg(any(test, feature = "contract"))]
+pub mod sluice_zed;
 mod tuples;
 #[cfg(any(test, feature = "contract"))]
 pub mod twin;
@@ -27,12 +27,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sluice_schema::ids::TenantId;
 
+pub(crate) use self::changes::MEMBER;
 pub use self::{
     changes::{Heed, Touched},
     embedded::{Clock, Embedded, OpenError},
     evaluate::{Answer, MAX_DEPTH, check},
     journal::{Journal, NoJournal},
-    schema::{Place, Problem, SCHEMA, Schema, SchemaError, required_permissions},
+    schema::{Place, Problem, SCHEMA, Schema, SchemaError, Subjects, Writable, required_permissions},
     tuples::Tuples,
 };
 

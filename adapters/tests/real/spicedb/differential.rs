@@ -1,9 +1,11 @@
-//! SpiceDB and the embedded evaluator on the same random relationships under `sluice.zed`: the same answers.
+//! SpiceDB and the embedded evaluator on the same random relationships, under `sluice.zed` and under random schemas: the same
+//! answers.
 //!
-//! `DIFFERENTIAL_SEED` repeats a run. A hundred sets share a tenant, in which every object but the users is of one set, so
+//! `DIFFERENTIAL_SEED` repeats a run. Many sets share a tenant, in which every object but the users is of one set, so
 //! that no set has a part in another's answers.
 
 mod random;
+mod random_schema;
 mod shrink;
 
 use std::{
@@ -16,29 +18,42 @@ use std::{
 };
 
 use jiff::Timestamp;
+use sluice_adapters::spicedb::SpiceDb;
 use sluice_subscriptions::relationships::{
-    Check, Consistency, Embedded, NoJournal, Relationships, SCHEMA, Update, required_permissions,
+    Check, Consistency, Embedded, NoJournal, Relationships, SCHEMA, Update, sluice_zed,
 };
 
-use self::random::Random;
+use self::random::{Random, World};
+use super::own_server::OwnServer;
 
+/// Of relationships under `sluice.zed`.
 const SETS: usize = 20_000;
-const SETS_TOGETHER: usize = 100;
+const SETS_TOGETHER: usize = 60;
+const LARGEST_SET: usize = 16;
 const BATCHES_AT_ONCE: usize = 3;
 
-/// How often each name was answered with no and with yes.
-type Coverage = BTreeMap<Arc<str>, [usize; 2]>;
+const RANDOM_SCHEMAS: usize = 60;
+const SETS_OF_EACH: usize = 40;
+
+/// How often each permission was answered with no and with yes.
+type Coverage = BTreeMap<(String, String), [usize; 2]>;
+
+fn seed() -> u64 {
+    let seed = env::var("DIFFERENTIAL_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    println!("DIFFERENTIAL_SEED={seed}");
+    seed
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spicedb_and_the_embedded_evaluator_answer_alike() {
-    let seed = env::var("DIFFERENTIAL_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
-    println!("DIFFERENTIAL_SEED={seed}");
+    let seed = seed();
     let (began, run) = (Timestamp::now(), Timestamp::now().as_microsecond());
     let spicedb = Arc::new(super::connect().await);
+    let world = Arc::new(World::of(SCHEMA, false));
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..BATCHES_AT_ONCE {
-        let (spicedb, next) = (spicedb.clone(), next.clone());
+        let (spicedb, world, next) = (spicedb.clone(), world.clone(), next.clone());
         workers.spawn(async move {
             let mut coverage = Coverage::new();
             loop {
@@ -46,8 +61,9 @@ async fn spicedb_and_the_embedded_evaluator_answer_alike() {
                 if batch >= SETS / SETS_TOGETHER {
                     return coverage;
                 }
-                let random = Random::new(seed, batch, &format!("differential-{run}-{batch}"));
-                compare(&*spicedb, random, &mut coverage).await;
+                let mut random = Random::new(&world, seed, batch, &format!("differential-{run}-{batch}"));
+                let (writes, checks) = (random.writes(SETS_TOGETHER, LARGEST_SET), random.checks(SETS_TOGETHER));
+                compare(SCHEMA, &*spicedb, &writes, &checks, &mut coverage).await;
             }
         });
     }
@@ -57,54 +73,81 @@ async fn spicedb_and_the_embedded_evaluator_answer_alike() {
     }
     let asked: usize = coverage.values().flatten().sum();
     println!("{SETS} sets, {asked} checks, {:#}", Timestamp::now() - began);
-    assert_covered(&coverage);
+    assert_covered(&world, &coverage);
 }
 
-/// Writes a batch of sets to both and asks both the same.
-async fn compare(spicedb: &dyn Relationships, mut random: Random, coverage: &mut Coverage) {
-    let embedded = embedded().await;
-    let writes = random.writes(SETS_TOGETHER);
-    for updates in &writes {
+#[tokio::test]
+async fn spicedb_answers_as_the_tables_say() {
+    let tenant = format!("tables-{}", Timestamp::now().as_nanosecond()).parse().unwrap();
+    sluice_zed::each_role_has_just_its_permissions(&super::connect().await, &tenant).await;
+}
+
+#[tokio::test]
+async fn they_answer_alike_under_random_schemas() {
+    let mut rng = fastrand::Rng::with_seed(seed());
+    let server = OwnServer::start().await;
+    let mut coverage = Coverage::new();
+    for number in 0..RANDOM_SCHEMAS {
+        let schema = random_schema::schema(&mut rng);
+        let spicedb = SpiceDb::connect(&server.options(), &schema).await.unwrap();
+        spicedb.ensure_schema(true).await.unwrap_or_else(|error| panic!("{error}\n{schema}"));
+        let world = World::of(&schema, true);
+        let mut random = Random::new(&world, rng.u64(..), number, &format!("random-{number}"));
+        let (writes, checks) = (random.writes(SETS_OF_EACH, 24), random.checks(SETS_OF_EACH));
+        compare(&schema, &spicedb, &writes, &checks, &mut coverage).await;
+    }
+    let [no, yes] = coverage.values().fold([0, 0], |[no, yes], one| [no + one[0], yes + one[1]]);
+    println!("{RANDOM_SCHEMAS} schemas: {no} no, {yes} yes");
+    assert!(no.min(yes) > (no + yes) / 20, "{no} no, {yes} yes");
+}
+
+/// Writes sets to both and asks both the same.
+async fn compare(
+    schema: &str,
+    spicedb: &dyn Relationships,
+    writes: &[Vec<Update>],
+    checks: &[Check],
+    coverage: &mut Coverage,
+) {
+    let embedded = embedded(schema).await;
+    for updates in writes {
         embedded.write(updates.clone()).await.unwrap();
         spicedb.write(updates.clone()).await.unwrap();
     }
-    let checks = random.checks(SETS_TOGETHER);
-    let expected = embedded.check_many(Consistency::Full, &checks).await.unwrap().allowed;
-    let answered = spicedb.check_many(Consistency::Full, &checks).await.unwrap().allowed;
+    let expected = embedded.check_many(Consistency::Full, checks).await.unwrap().allowed;
+    let answered = spicedb.check_many(Consistency::Full, checks).await.unwrap().allowed;
     for ((check, expected), answered) in checks.iter().zip(&expected).zip(&answered) {
         if expected != answered {
-            let smallest = shrink::shrink(spicedb, &writes, check).await;
-            panic!("{check:?}: SpiceDB says {answered}, the embedded evaluator {expected}, on {smallest:#?}");
+            let smallest = shrink::shrink(schema, spicedb, writes, check).await;
+            panic!(
+                "{check:?}: SpiceDB says {answered}, the embedded evaluator {expected}, on {smallest:#?}, under\n{schema}"
+            );
         }
         let mut counts = [0, 0];
         counts[usize::from(*expected)] = 1;
-        add(coverage, check.permission.clone(), counts);
+        add(coverage, (check.resource.object_type.to_string(), check.permission.to_string()), counts);
     }
 }
 
-async fn embedded() -> Embedded {
-    Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap()
+async fn embedded(schema: &str) -> Embedded {
+    Embedded::open(schema, NoJournal, Arc::new(Timestamp::now)).await.unwrap()
 }
 
-fn add(coverage: &mut Coverage, name: Arc<str>, [no, yes]: [usize; 2]) {
+fn add(coverage: &mut Coverage, name: (String, String), [no, yes]: [usize; 2]) {
     let counts = coverage.entry(name).or_default();
     counts[0] += no;
     counts[1] += yes;
 }
 
 /// Every permission of the schema was refused and granted many times.
-fn assert_covered(coverage: &Coverage) {
-    for (name, [no, yes]) in coverage {
-        println!("{name}: {no} no, {yes} yes");
+fn assert_covered(world: &World, coverage: &Coverage) {
+    for ((object_type, permission), [no, yes]) in coverage {
+        println!("{object_type}#{permission}: {no} no, {yes} yes");
     }
-    for name in random::MEMBER_PERMISSIONS.into_iter().chain(["treats"]) {
+    for name in &world.permissions {
         let [no, yes] = coverage[name];
-        assert!(no >= SETS / 40 && yes >= SETS / 40, "{name}: {no} no, {yes} yes");
+        assert!(no >= SETS / 40 && yes >= SETS / 40, "{name:?}: {no} no, {yes} yes");
     }
-    let asked = random::MEMBER_PERMISSIONS;
-    assert!(required_permissions().all(|name| asked.contains(&name)), "a permission that Sluice asks about is missing");
-    let defined = SCHEMA.lines().filter(|line| line.trim_start().starts_with("permission ")).count();
-    assert_eq!(defined, asked.len() + 1, "the schema has permissions that this test does not ask about");
 }
 
 /// The updates of all writes, one after another.

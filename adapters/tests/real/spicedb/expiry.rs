@@ -27,7 +27,7 @@ async fn a_grant_ends_at_its_instant_in_both() {
         subject: SubjectRef { object: user.clone(), relation: None },
         expires: Some(expires),
     };
-    let checks = [Check { resource: member, permission: "see_as_family".into(), subject: user }];
+    let checks = [Check { resource: member, permission: "see_coverage_as_family".into(), subject: user }];
     for port in [&spicedb as &dyn Relationships, &embedded] {
         port.write(vec![Update::Touch(grant.clone())]).await.unwrap();
     }

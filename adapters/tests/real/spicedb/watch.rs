@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sluice_adapters::spicedb::{SpiceDb, SpiceDbOptions};
 use sluice_schema::{
     access::{Mask, Visibilities},
@@ -279,4 +279,24 @@ async fn a_grant_that_another_takes_away_ends_as_soon_as_it_is_told() {
         slowest = slowest.max(revoked.elapsed());
     }
     println!("each of 10 revocations was heeded within {slowest:?}");
+}
+
+/// Watch never tells it, and the bound is far away: the answer itself said until when it holds.
+#[tokio::test]
+async fn a_grant_that_expires_is_used_until_its_instant_and_no_longer() {
+    let far = Duration::from_secs(40);
+    let following = super::connect_with(|options| SpiceDbOptions { max_staleness: far, ..options }).await;
+    let (deciding, people) = (Deciding::over(following), People::new());
+    let [team, nurse] = people.care();
+    let until = Timestamp::now() + SignedDuration::from_secs(3);
+    let updates = [team, Relationship { expires: Some(until), ..nurse }].map(Update::Touch);
+    deciding.relationships.write(updates.into()).await.unwrap();
+    deciding.keeps(&people).await;
+    while people.sees(&deciding.access).await != Some(false) {
+        assert!(Timestamp::now() < until + SignedDuration::from_secs(10), "it is still used");
+        tokio::task::yield_now().await;
+    }
+    let late = Timestamp::now().duration_since(until);
+    assert!(!late.is_negative(), "it was hers until then");
+    println!("a grant was used until {late:#} after its end");
 }

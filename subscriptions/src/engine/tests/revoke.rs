@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use sluice_schema::{access::table, error::Code};
 
 use super::bench::*;
@@ -67,4 +68,36 @@ async fn what_was_taken_away_while_it_began_ends_it_as_it_is_attached() {
     let subscribe = subscribe(viewer("nurse"), "/members/m-1/**", Start::Live, nurse.clone());
     let _handle = bench.engine.subscribe(Subscribe { root: Some(root), ..subscribe }).await.expect("begins");
     assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
+}
+
+/// In tenant `acme`, until an instant.
+async fn nurse_until(bench: &Bench, until: Timestamp) {
+    let covering = Relationship { expires: Some(until), ..nurse_in_team() };
+    bench.relationships.write(vec![Update::Touch(covering)]).await.expect("is written");
+}
+
+// These two by the clock on the wall, which says when a relationship expires.
+
+#[tokio::test]
+async fn what_expires_ends_it_without_any_event() {
+    let bench = Bench::keeping().await;
+    let (nurse, until) = (Probe::new(), Timestamp::now() + SignedDuration::from_millis(200));
+    nurse_until(&bench, until).await;
+    let handle = watch(&bench, "nurse", &nurse).await;
+    handle.caught_up().await;
+    assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
+    assert!(Timestamp::now() >= until, "it was hers until then");
+}
+
+#[tokio::test]
+async fn what_is_granted_for_longer_meanwhile_goes_on() {
+    let bench = Bench::keeping().await;
+    let (nurse, until) = (Probe::new(), Timestamp::now() + SignedDuration::from_millis(200));
+    nurse_until(&bench, until).await;
+    let handle = watch(&bench, "nurse", &nurse).await;
+    handle.caught_up().await;
+    nurse_until(&bench, until + SignedDuration::from_hours(1)).await;
+    tokio::time::sleep(until.duration_since(Timestamp::now()).try_into().unwrap_or_default()).await;
+    bench.publish("acme", "m-1", 0, "ec-1");
+    nurse.count(1).await;
 }

@@ -5,11 +5,15 @@
 //! that SpiceDB knows is a [`SchemaError`], and so are two different operators without parentheses.
 
 mod error;
+mod expiry;
 mod lexer;
 mod parser;
 mod resolve;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 pub use error::{Place, Problem, SchemaError};
 use sluice_schema::{access, viewer::PurposeOfUse};
@@ -45,6 +49,28 @@ pub(super) enum AllowedKind {
     Object,
     Wildcard,
     Set(Name),
+}
+
+/// A kind of relationship that the schema allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Writable<'s> {
+    pub object_type: &'s str,
+    pub relation: &'s str,
+    pub subject_type: &'s str,
+    pub subject: Subjects<'s>,
+    /// Whether it must expire.
+    pub expiring: bool,
+}
+
+/// Which subjects of their type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subjects<'s> {
+    /// One object.
+    Object,
+    /// `type:*`.
+    Everybody,
+    /// Those in this relation to one object, or who have this permission on it.
+    Set(&'s str),
 }
 
 #[derive(Debug, Clone)]
@@ -89,12 +115,48 @@ impl Schema {
         self.definitions.contains_key(object_type)
     }
 
-    /// Whether anything may be related to objects of this type, or to sets of theirs.
-    pub(super) fn is_subject(&self, object_type: &str) -> bool {
-        let items = self.definitions.values().flat_map(HashMap::values);
-        items
-            .filter_map(|item| if let Item::Relation(allowed) = item { Some(allowed) } else { None })
-            .any(|allowed| allowed.iter().any(|one| &*one.object_type.text == object_type))
+    /// The types that a path of relationships may lead to from an object of this type: those of its subjects, of their
+    /// subjects, and so on.
+    pub(super) fn below<'s>(&'s self, object_type: &'s str) -> HashSet<&'s str> {
+        let (mut found, mut open) = (HashSet::new(), vec![object_type]);
+        while let Some(object_type) = open.pop() {
+            for item in self.definitions.get(object_type).into_iter().flat_map(HashMap::values) {
+                let Item::Relation(allowed) = item else { continue };
+                let types = allowed.iter().map(|one| &*one.object_type.text);
+                open.extend(types.filter(|object_type| found.insert(*object_type)));
+            }
+        }
+        found
+    }
+
+    /// Everything that may be written.
+    pub fn writable(&self) -> impl Iterator<Item = Writable<'_>> {
+        self.items().flat_map(|(object_type, name, item)| {
+            let allowed = if let Item::Relation(allowed) = item { allowed.as_slice() } else { &[] };
+            allowed.iter().map(move |one| Writable {
+                object_type,
+                relation: name,
+                subject_type: &one.object_type.text,
+                subject: match &one.kind {
+                    AllowedKind::Object => Subjects::Object,
+                    AllowedKind::Wildcard => Subjects::Everybody,
+                    AllowedKind::Set(name) => Subjects::Set(&name.text),
+                },
+                expiring: one.expiring,
+            })
+        })
+    }
+
+    /// Every permission, behind its object's type.
+    pub fn permissions(&self) -> impl Iterator<Item = (&str, &str)> {
+        let permissions = self.items().filter(|(_, _, item)| matches!(item, Item::Permission(_)));
+        permissions.map(|(object_type, name, _)| (object_type, name))
+    }
+
+    fn items(&self) -> impl Iterator<Item = (&str, &str, &Item)> {
+        self.definitions
+            .iter()
+            .flat_map(|(object_type, items)| items.iter().map(move |(name, item)| (&**object_type, &**name, item)))
     }
 
     /// Whether objects of this type have no relations or permissions of their own.
@@ -130,7 +192,7 @@ pub fn required_permissions() -> impl Iterator<Item = &'static str> {
     [PatientRequest, Treatment, Payment, Operations]
         .into_iter()
         .flat_map(|purpose| access::permissions(purpose).iter().map(|permission| permission.name))
-        .chain([access::REQUEST_ELIGIBILITY_CHECK])
+        .chain(access::ACTS)
 }
 
 #[cfg(test)]

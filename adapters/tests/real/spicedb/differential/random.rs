@@ -1,52 +1,88 @@
-//! Random relationships and questions about them.
+//! Random relationships that a schema allows, and questions about them.
+
+use std::sync::Arc;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use sluice_schema::ids::TenantId;
-use sluice_subscriptions::relationships::{Check, ObjectRef, Relationship, SubjectRef, Update};
-
-pub(super) const MEMBER_PERMISSIONS: [&str; 13] = [
-    "see_as_member",
-    "see_as_family",
-    "see_as_care_team_for_treatment",
-    "see_as_staff_for_payment",
-    "see_as_staff_for_operations",
-    "see_behavioral_health",
-    "see_reproductive",
-    "see_behavioral_health_for_treatment",
-    "see_reproductive_for_treatment",
-    "see_substance_use",
-    "see_hiv",
-    "see_genetic",
-    "request_eligibility_check",
-];
-
-const CONSENTS: [&str; 5] =
-    ["consent_behavioral_health", "consent_substance_use", "consent_hiv", "consent_reproductive", "consent_genetic"];
+use sluice_subscriptions::relationships::{Check, ObjectRef, Relationship, Schema, SubjectRef, Subjects, Update};
 
 const USERS: usize = 3;
-const OBJECTS: usize = 2;
 
-pub(super) struct Random {
+/// What is written and asked about.
+pub(super) struct World {
+    kinds: Vec<Kind>,
+    /// Each behind its object's type.
+    pub(super) permissions: Vec<(String, String)>,
+    /// Objects of one type in a set; organizations are one.
+    objects: usize,
+    /// Whether types refer to one another in a circle, so that objects must not.
+    circular: bool,
+}
+
+/// One that may be written, as [`sluice_subscriptions::relationships::Writable`].
+struct Kind {
+    object_type: String,
+    relation: String,
+    subject_type: String,
+    set: Option<Arc<str>>,
+    everybody: bool,
+    expiring: bool,
+}
+
+impl World {
+    pub(super) fn of(schema: &str, circular: bool) -> Self {
+        let schema = Schema::parse(schema).unwrap();
+        let writable = schema.writable().filter(|one| one.object_type != "gateway");
+        let mut kinds: Vec<_> = writable
+            .map(|one| Kind {
+                object_type: one.object_type.to_owned(),
+                relation: one.relation.to_owned(),
+                subject_type: one.subject_type.to_owned(),
+                set: if let Subjects::Set(name) = one.subject { Some(name.into()) } else { None },
+                everybody: one.subject == Subjects::Everybody,
+                expiring: one.expiring,
+            })
+            .collect();
+        let name = |kind: &Kind| {
+            (
+                kind.object_type.clone(),
+                kind.relation.clone(),
+                kind.subject_type.clone(),
+                kind.set.clone(),
+                kind.expiring,
+            )
+        };
+        // The order is part of what a seed stands for.
+        kinds.sort_by_key(name);
+        let permissions = schema.permissions().map(|(object_type, name)| (object_type.to_owned(), name.to_owned()));
+        let mut permissions: Vec<_> = permissions.collect();
+        permissions.sort();
+        Self { kinds, permissions, objects: if circular { 4 } else { 2 }, circular }
+    }
+}
+
+pub(super) struct Random<'w> {
+    world: &'w World,
     rng: Rng,
     tenant: TenantId,
     now: Timestamp,
 }
 
-impl Random {
-    pub(super) fn new(seed: u64, batch: usize, tenant: &str) -> Self {
+impl<'w> Random<'w> {
+    pub(super) fn new(world: &'w World, seed: u64, batch: usize, tenant: &str) -> Self {
         // Apart by more than a step of the generator.
         let seed = seed ^ (batch as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Self { rng: Rng::with_seed(seed), tenant: tenant.parse().unwrap(), now: Timestamp::now() }
+        Self { world, rng: Rng::with_seed(seed), tenant: tenant.parse().unwrap(), now: Timestamp::now() }
     }
 
-    /// What is written at first, and then what some of it is changed to.
-    pub(super) fn writes(&mut self, sets: usize) -> [Vec<Update>; 2] {
+    /// What is written at first, and then what some of it is changed to. At most `largest` relationships in each set, so that
+    /// one write holds all sets.
+    pub(super) fn writes(&mut self, sets: usize, largest: usize) -> [Vec<Update>; 2] {
         let (mut touched, mut changed) = (Vec::new(), Vec::new());
         for set in 0..sets {
             let mut relationships: Vec<Relationship> = Vec::new();
-            // At most what one write holds, for all sets together.
-            for _ in 0..self.rng.usize(4..=10) {
+            for _ in 0..self.rng.usize(largest / 2..=largest) {
                 let one = self.relationship(set);
                 let same = |other: &Relationship| {
                     (&other.resource, &other.relation, &other.subject) == (&one.resource, &one.relation, &one.subject)
@@ -70,64 +106,24 @@ impl Random {
     }
 
     fn relationship(&mut self, set: usize) -> Relationship {
-        match self.rng.usize(..20) {
-            0..=2 => {
-                let relation = ["billing", "operations", "member"][self.rng.usize(..3)];
-                self.user_in("organization", set, relation, 0)
+        loop {
+            let kind = &self.world.kinds[self.rng.usize(..self.world.kinds.len())];
+            let (resource, subject) = (self.number(&kind.object_type), self.number(&kind.subject_type));
+            // An object refers to those before it only: no circle.
+            if self.world.circular && kind.subject_type != "user" && subject >= resource {
+                continue;
             }
-            3 | 4 => self.user_in("care_team", set, "lead", 0),
-            5 | 6 => self.user_in("care_team", set, "member", 2),
-            7 => self.object_in("care_team", set, "organization", "organization", 0),
-            8 | 9 => self.object_in("member", set, "organization", "organization", 0),
-            10 | 11 => self.object_in("member", set, "care_team", "care_team", 2),
-            12 => self.user_in("member", set, "self", 0),
-            13 => self.user_in("member", set, "guardian", 2),
-            14 => self.user_in("member", set, "family", 2),
-            15 => self.user_in("member", set, "blocked", 0),
-            _ => self.consent(set),
-        }
-    }
-
-    fn consent(&mut self, set: usize) -> Relationship {
-        let relation = CONSENTS[self.rng.usize(..CONSENTS.len())];
-        if self.rng.bool() {
-            return self.user_in("member", set, relation, 2);
-        }
-        let mut consent = self.object_in("member", set, relation, "care_team", 2);
-        consent.subject.relation = Some("treats".into());
-        consent
-    }
-
-    fn user_in(&mut self, object_type: &str, set: usize, relation: &str, expiring: usize) -> Relationship {
-        let user = self.user();
-        self.of(object_type, set, relation, user, expiring)
-    }
-
-    fn object_in(
-        &mut self,
-        object_type: &str,
-        set: usize,
-        relation: &str,
-        subject_type: &str,
-        expiring: usize,
-    ) -> Relationship {
-        let subject = self.object(subject_type, set);
-        self.of(object_type, set, relation, subject, expiring)
-    }
-
-    fn of(
-        &mut self,
-        object_type: &str,
-        set: usize,
-        relation: &str,
-        subject: ObjectRef,
-        expiring: usize,
-    ) -> Relationship {
-        Relationship {
-            resource: self.object(object_type, set),
-            relation: relation.into(),
-            subject: SubjectRef { object: subject, relation: None },
-            expires: if expiring > 0 && self.rng.bool() { self.expires(expiring) } else { None },
+            let object = if kind.everybody {
+                ObjectRef { object_type: kind.subject_type.as_str().into(), id: "*".into() }
+            } else {
+                self.numbered(&kind.subject_type, set, subject)
+            };
+            return Relationship {
+                resource: self.numbered(&kind.object_type, set, resource),
+                relation: kind.relation.as_str().into(),
+                subject: SubjectRef { object, relation: kind.set.clone() },
+                expires: if kind.expiring { self.expires(2) } else { None },
+            };
         }
     }
 
@@ -137,29 +133,32 @@ impl Random {
         Some(if self.rng.usize(..=ahead) > 0 { self.now + away } else { self.now - away })
     }
 
-    fn object(&mut self, object_type: &str, set: usize) -> ObjectRef {
-        let number = if object_type == "organization" { 0 } else { self.rng.usize(..OBJECTS) };
-        self.numbered(object_type, set, number)
+    fn number(&mut self, object_type: &str) -> usize {
+        match object_type {
+            "user" => self.rng.usize(..USERS),
+            "organization" => 0,
+            _ => self.rng.usize(..self.world.objects),
+        }
     }
 
     fn numbered(&self, object_type: &str, set: usize, number: usize) -> ObjectRef {
-        ObjectRef::new(object_type, &self.tenant, &format!("{number}-{set}"))
+        // Users are of all sets.
+        let id = if object_type == "user" { format!("u-{number}") } else { format!("{number}-{set}") };
+        ObjectRef::new(object_type, &self.tenant, &id)
     }
 
-    fn user(&mut self) -> ObjectRef {
-        ObjectRef::new("user", &self.tenant, &format!("u-{}", self.rng.usize(..USERS)))
-    }
-
-    /// Every permission of one member of each set for one user, and whom one of its teams is treated by. The user changes
-    /// with the permission and not with the set, so that SpiceDB also answers for many members at once.
+    /// Every permission of one object of each set for two users. The user changes with the permission and not with the set, so
+    /// that SpiceDB also answers for many objects at once.
     pub(super) fn checks(&mut self, sets: usize) -> Vec<Check> {
         let mut checks = Vec::new();
-        for permission in MEMBER_PERMISSIONS.into_iter().chain(["treats"]) {
-            let object_type = if permission == "treats" { "care_team" } else { "member" };
-            for subject in [self.user(), self.user()] {
+        for (object_type, permission) in &self.world.permissions {
+            for _ in 0..2 {
+                let user = self.number("user");
+                let subject = self.numbered("user", 0, user);
                 for set in 0..sets {
-                    let resource = self.object(object_type, set);
-                    checks.push(Check { resource, permission: permission.into(), subject: subject.clone() });
+                    let number = self.number(object_type);
+                    let resource = self.numbered(object_type, set, number);
+                    checks.push(Check { resource, permission: permission.as_str().into(), subject: subject.clone() });
                 }
             }
         }

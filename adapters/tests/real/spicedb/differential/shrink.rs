@@ -9,14 +9,19 @@ use sluice_subscriptions::relationships::{
 use super::{embedded, joined, set_of};
 
 /// Leaves out one update after another for as long as the difference stays, each time in a tenant of its own.
-pub(super) async fn shrink(spicedb: &dyn Relationships, writes: &[Vec<Update>], check: &Check) -> Vec<Update> {
+pub(super) async fn shrink(
+    schema: &str,
+    spicedb: &dyn Relationships,
+    writes: &[Vec<Update>],
+    check: &Check,
+) -> Vec<Update> {
     let of_the_set = |update: &Update| relationship(update).resource.id.rsplit('-').next() == Some(set_of(check));
     let mut left: Vec<_> = joined(writes).into_iter().filter(of_the_set).collect();
     let mut place = 0;
     while place < left.len() {
         let mut fewer = left.clone();
         fewer.remove(place);
-        if differ(spicedb, &fewer, check).await {
+        if differ(schema, spicedb, &fewer, check).await {
             left = fewer;
         } else {
             place += 1;
@@ -25,9 +30,9 @@ pub(super) async fn shrink(spicedb: &dyn Relationships, writes: &[Vec<Update>], 
     left
 }
 
-async fn differ(spicedb: &dyn Relationships, updates: &[Update], check: &Check) -> bool {
+async fn differ(schema: &str, spicedb: &dyn Relationships, updates: &[Update], check: &Check) -> bool {
     let tenant: TenantId = format!("shrunk-{}", Timestamp::now().as_nanosecond()).parse().unwrap();
-    let embedded = embedded().await;
+    let embedded = embedded(schema).await;
     for update in updates {
         let update = moved_update(&tenant, update);
         embedded.write(vec![update.clone()]).await.unwrap();
@@ -50,6 +55,9 @@ fn moved_update(tenant: &TenantId, update: &Update) -> Update {
 }
 
 fn moved(tenant: &TenantId, object: &ObjectRef) -> ObjectRef {
+    if &*object.id == "*" {
+        return object.clone();
+    }
     let id = object.id.split_once('/').map_or(&*object.id, |(_, id)| id);
     ObjectRef::new(&object.object_type, tenant, id)
 }

@@ -37,13 +37,19 @@ pub(super) struct Rights {
 
 impl Rights {
     fn mask(&self, tenant: usize, user: &str, member: usize) -> Mask {
-        let see = |visibility, sensitivities| Mask { visibilities: Visibilities::of(visibility), sensitivities };
+        // Each event is decided for by what is right then, whether or not something strict is shown.
+        let also = |visibilities: Visibilities, sensitivities: Sensitivities| Mask {
+            visibilities,
+            sensitivities: sensitivities.with(Sensitivities::STRICT),
+        };
+        let see = |visibility, sensitivities| also(Visibilities::of(visibility), sensitivities);
         match (user, member) {
             _ if self.erased.contains(&(tenant, member)) => Mask::NOTHING,
             ("member", 0) => see(Visibility::Member, Sensitivities::ALL),
             ("clerk", 0) => see(Visibility::Staff, Sensitivities::NORMAL),
             ("guardian", 0) if self.guardian[tenant].is_some_and(|until| self.now < until) => {
-                see(Visibility::Family, Sensitivities::NORMAL)
+                let family = [Visibility::FamilyCoverage, Visibility::FamilyCare].map(Visibilities::of);
+                also(family[0].with(family[1]), Sensitivities::NORMAL)
             }
             ("nurse", _) if self.nurse[tenant] => {
                 let treats = [Sensitivity::BehavioralHealth, Sensitivity::Reproductive].map(Sensitivities::of);

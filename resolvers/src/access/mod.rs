@@ -1,0 +1,144 @@
+//! Changes of who may see what: grants, consents, care teams, emergency access. Each is authorized, recorded in the audit
+//! trail, and only then written; running streams have it before the answer is sent.
+
+pub(crate) mod consents;
+pub(crate) mod emergency;
+mod grantee;
+pub(crate) mod grants;
+pub(crate) mod teams;
+
+use async_graphql::{Context, Result};
+use jiff::Timestamp;
+use sluice_schema::{
+    access::Mask,
+    error::{ClientError, Code},
+    graphql::DateTime,
+    ids::MemberId,
+    viewer::PurposeOfUse,
+};
+use sluice_subscriptions::{
+    access::Question,
+    audit::{Action, AuditRecord},
+    relationships::{ObjectRef, Relationship, RelationshipsError, SubjectRef, Update},
+};
+
+use self::grantee::Grantee;
+use crate::{
+    errors::{fail, undecided},
+    scope::{Scope, Services},
+};
+
+/// A change of relationships that somebody wants, and who that is.
+struct Change<'c> {
+    scope: &'c Scope,
+    services: &'c Services,
+    /// The mutation, for the audit trail.
+    operation: &'static str,
+    patient: Option<MemberId>,
+}
+
+impl<'c> Change<'c> {
+    /// Goes on only with one who has one of these permissions on the member, and looks for the purpose that belongs to it. All
+    /// of them are asked about, whatever the answers, and for a member that does not exist as well.
+    async fn of_member(
+        ctx: &Context<'c>,
+        operation: &'static str,
+        member: &MemberId,
+        permissions: &[(PurposeOfUse, &'static str)],
+    ) -> Result<Self> {
+        let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
+        let question = Question { viewer: &scope.viewer, member: Some(member), demand: Mask::NOTHING };
+        let mut allowed = false;
+        for (purpose, permission) in permissions {
+            let decided = services.access.may(question, permission).await.map_err(|error| fail(undecided(error)))?;
+            allowed |= decided.may && scope.viewer.purpose == *purpose;
+        }
+        if allowed {
+            Ok(Self { scope, services, operation, patient: Some(member.clone()) })
+        } else {
+            Err(fail(scope.deny(&format!("Member/{member}"))))
+        }
+    }
+
+    /// The same for what is no member.
+    async fn of_object(
+        ctx: &Context<'c>,
+        operation: &'static str,
+        (object_type, id): (&'static str, &str),
+        permission: &'static str,
+    ) -> Result<Self> {
+        let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
+        let has = services.access.has(&scope.viewer, (object_type, id), permission).await;
+        if has.map_err(|error| fail(undecided(error)))? {
+            Ok(Self { scope, services, operation, patient: None })
+        } else {
+            Err(fail(scope.deny(&format!("{object_type}/{id}"))))
+        }
+    }
+
+    fn object(&self, object_type: &str, id: &str) -> ObjectRef {
+        ObjectRef::new(object_type, &self.scope.viewer.tenant, id)
+    }
+
+    /// Records what is about to be done: ids, and no reason. Without a record nothing is done.
+    async fn record(&self, updates: &[Update]) -> Result<()> {
+        let action = Action::Administer {
+            actor: self.scope.recipient(),
+            operation: self.operation.to_owned(),
+            patient: self.patient.clone(),
+            subject: updates.iter().map(text).collect::<Vec<_>>().join(", "),
+        };
+        let record = AuditRecord { at: Timestamp::now(), tenant: self.scope.viewer.tenant.clone(), action };
+        self.services.engine.audit(vec![record]).await.map_err(fail)
+    }
+
+    /// Records the updates and makes them.
+    async fn write(&self, updates: Vec<Update>) -> Result<()> {
+        self.record(&updates).await?;
+        self.apply(updates).await
+    }
+
+    /// When this answers, nothing that this process sends is by what was before.
+    async fn apply(&self, updates: Vec<Update>) -> Result<()> {
+        self.services.relationships.write(updates).await.map(|_revision| ()).map_err(|error| fail(unwritten(&error)))
+    }
+}
+
+/// As the audit trail has it: `+member:acme/m-1#family@user:acme/u-2 until 2026-11-24T08:30:00Z`.
+fn text(update: &Update) -> String {
+    let (sign, one) = match update {
+        Update::Touch(one) => ('+', one),
+        Update::Delete(one) => ('-', one),
+    };
+    let Relationship { resource, relation, subject: SubjectRef { object, relation: set }, expires } = one;
+    let set = set.as_ref().map(|set| format!("#{set}")).unwrap_or_default();
+    let until = expires.filter(|_| sign == '+').map(|at| format!(" until {at}")).unwrap_or_default();
+    format!("{sign}{resource}#{relation}@{object}{set}{until}")
+}
+
+fn unwritten(error: &RelationshipsError) -> ClientError {
+    match error {
+        RelationshipsError::Unavailable(_) => {
+            tracing::warn!(%error, "a change of relationships could not be written");
+            ClientError::new(
+                Code::Unavailable,
+                "It is not known whether this was carried out. Send it again: done twice, it is the same.",
+            )
+        }
+        RelationshipsError::Invalid(_) => {
+            tracing::error!(%error, "a change of relationships is not what the schema allows");
+            ClientError::new(Code::Internal, "The change was not carried out: a fault of the server.")
+        }
+    }
+}
+
+/// When a grant is to end.
+fn until(until: Option<DateTime>) -> Result<Option<Timestamp>> {
+    match until {
+        Some(DateTime(at)) if at <= Timestamp::now() => {
+            let message = "This instant is over: leave it out for a grant without an end, or revoke what is granted.";
+            Err(fail(ClientError::new(Code::InvalidDate, message).at("input.until")))
+        }
+        until => Ok(until.map(|DateTime(at)| at)),
+    }
+}
