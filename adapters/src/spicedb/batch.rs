@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use sluice_subscriptions::relationships::{Check, Checked, Consistency, RelationshipsError, Revision};
 use spicedb_grpc_tonic::v1::{
-    CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsResponse, CheckDebugTrace,
-    check_bulk_permissions_pair::Response, check_debug_trace::Resolution, check_permission_response::Permissionship,
-    consistency::Requirement,
+    CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsResponse, ZedToken,
+    check_bulk_permissions_pair::Response, check_permission_response::Permissionship, consistency::Requirement,
 };
 use tokio::sync::oneshot;
 use tonic::{Code, Status};
@@ -21,6 +19,7 @@ pub(super) const MAX_CHECKS: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Freshness {
     Full,
+    Told,
     AtLeast(Revision),
     /// Just this revision: the rest of a call that is too large for one request.
     Exact(Revision),
@@ -30,6 +29,7 @@ impl From<Consistency> for Freshness {
     fn from(consistency: Consistency) -> Self {
         match consistency {
             Consistency::Full => Self::Full,
+            Consistency::Told => Self::Told,
             Consistency::AtLeast(revision) => Self::AtLeast(revision),
         }
     }
@@ -45,9 +45,15 @@ impl Freshness {
         }
     }
 
+    /// The revision of a write of our own.
+    pub(super) fn exact(at: ZedToken) -> Self {
+        Self::Exact(wire::revision(at))
+    }
+
     fn requirement(&self) -> Requirement {
         match self {
-            Self::Full => Requirement::FullyConsistent(true),
+            // As good as SpiceDB can; what has to be better was made exact.
+            Self::Full | Self::Told => Requirement::FullyConsistent(true),
             Self::AtLeast(revision) => Requirement::AtLeastAsFresh(wire::token(revision)),
             Self::Exact(revision) => Requirement::AtExactSnapshot(wire::token(revision)),
         }
@@ -74,6 +80,10 @@ impl Batch {
         Self { at: job.at.clone(), checks: job.checks.len(), jobs: vec![job] }
     }
 
+    pub(super) fn at(&self) -> &Freshness {
+        &self.at
+    }
+
     /// Takes the job in, or gives it back where it does not fit.
     pub(super) fn join(&mut self, job: Job) -> Result<(), Job> {
         let Some(at) = self.at.serving(&job.at) else { return Err(job) };
@@ -86,9 +96,8 @@ impl Batch {
     }
 
     /// The request, in which each check stands once, and who waits for which of its answers.
-    ///
-    /// When relationships expire is told by traces only.
-    pub(super) fn into_request(self, traced: bool) -> (CheckBulkPermissionsRequest, Waiting) {
+    /// `at`: what stands for what the callers asked for.
+    pub(super) fn into_request(self, at: Option<&Freshness>) -> (CheckBulkPermissionsRequest, Waiting) {
         let (mut places, mut items) = (HashMap::new(), Vec::new());
         let mut place = |check: Check| {
             *places.entry(check).or_insert_with_key(|check| {
@@ -100,8 +109,8 @@ impl Batch {
         for Job { checks, reply, .. } in self.jobs {
             callers.push((checks.into_iter().map(&mut place).collect(), reply));
         }
-        let consistency = wire::consistency(self.at.requirement());
-        let request = CheckBulkPermissionsRequest { consistency, items, with_tracing: traced };
+        let consistency = wire::consistency(at.unwrap_or(&self.at).requirement());
+        let request = CheckBulkPermissionsRequest { consistency, items, with_tracing: false };
         (request, Waiting { callers })
     }
 }
@@ -129,16 +138,6 @@ impl Waiting {
     }
 }
 
-/// When the first of the relationships expires that a yes was found by.
-fn first_to_expire(trace: &CheckDebugTrace) -> Option<Timestamp> {
-    let own = trace.optional_expires_at.as_ref().and_then(wire::time);
-    let below = match &trace.resolution {
-        Some(Resolution::SubProblems(problems)) => problems.traces.as_slice(),
-        _ => &[],
-    };
-    own.into_iter().chain(below.iter().filter_map(first_to_expire)).min()
-}
-
 struct Answers {
     revision: Revision,
     pairs: Vec<CheckBulkPermissionsPair>,
@@ -156,21 +155,13 @@ impl Answers {
     }
 
     fn of(&self, places: &[usize]) -> Answer {
-        let (mut until, now) = (None, Timestamp::now());
         let allowed = places.iter().map(|place| match &self.pairs[*place].response {
-            Some(Response::Item(item)) if item.permissionship() == Permissionship::HasPermission => {
-                let trace = item.debug_trace.as_ref().and_then(|trace| trace.check.as_ref());
-                let expires = trace.and_then(first_to_expire);
-                until = until.into_iter().chain(expires).min();
-                // The datastore's clock may be behind this one.
-                Ok(expires.is_none_or(|expires| now < expires))
-            }
+            Some(Response::Item(item)) => Ok(item.permissionship() == Permissionship::HasPermission),
             Some(Response::Error(error)) => {
                 refusal::item(Code::from(error.code), &error.details).map_or(Ok(false), Err)
             }
-            Some(Response::Item(_)) | None => Ok(false),
+            None => Ok(false),
         });
-        let allowed = allowed.collect::<Result<_, _>>()?;
-        Ok(Checked { allowed, revision: self.revision.clone(), until })
+        Ok(Checked { allowed: allowed.collect::<Result<_, _>>()?, revision: self.revision.clone(), until: None })
     }
 }

@@ -1,6 +1,6 @@
 //! Checks, joined while others are under way.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use sluice_subscriptions::relationships::Check;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::{
     batch::{Answer, Batch, Freshness, Job, MAX_CHECKS},
     client::Client,
+    fresh::Fresh,
     refusal,
 };
 
@@ -22,10 +23,9 @@ pub(super) struct Checker {
 
 impl Checker {
     /// Must be called within a tokio runtime. The task ends when this value is dropped.
-    /// `expirations`: whether it is told when the relationships behind an answer expire.
-    pub(super) fn start(client: Client, max_in_flight: usize, expirations: bool) -> Self {
+    pub(super) fn start(client: Client, fresh: Arc<Fresh>, max_in_flight: usize) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(dispatch(client, jobs, max_in_flight, expirations));
+        tokio::spawn(dispatch(client, fresh, jobs, max_in_flight));
         Self { queue }
     }
 
@@ -40,9 +40,7 @@ impl Checker {
             rest.push(self.submit(Freshness::Exact(checked.revision.clone()), part).await);
         }
         for part in rest {
-            let part = answer(part).await?;
-            checked.allowed.extend(part.allowed);
-            checked.until = checked.until.into_iter().chain(part.until).min();
+            checked.allowed.extend(answer(part).await?.allowed);
         }
         Ok(checked)
     }
@@ -59,7 +57,7 @@ async fn answer(answer: oneshot::Receiver<Answer>) -> Answer {
     answer.await.unwrap_or_else(|_| Err(refusal::unavailable("a request to SpiceDB broke off")))
 }
 
-async fn dispatch(client: Client, mut jobs: mpsc::Receiver<Job>, max_in_flight: usize, expirations: bool) {
+async fn dispatch(client: Client, fresh: Arc<Fresh>, mut jobs: mpsc::Receiver<Job>, max_in_flight: usize) {
     let permits = Arc::new(Semaphore::new(max_in_flight));
     let mut left = None;
     while let Ok(permit) = permits.clone().acquire_owned().await {
@@ -82,17 +80,26 @@ async fn dispatch(client: Client, mut jobs: mpsc::Receiver<Job>, max_in_flight: 
                 break;
             }
         }
-        let client = client.clone();
+        let (client, fresh) = (client.clone(), fresh.clone());
         tokio::spawn(async move {
-            send(&client, batch, expirations).await;
+            send(&client, &fresh, batch).await;
             drop(permit);
         });
     }
 }
 
-async fn send(client: &Client, batch: Batch, expirations: bool) {
-    let (request, waiting) = batch.into_request(expirations);
+async fn send(client: &Client, fresh: &Fresh, batch: Batch) {
+    let formed = Instant::now();
+    let at = match batch.at() {
+        Freshness::Full => fresh.since(formed).await.map(Freshness::exact),
+        Freshness::Told => fresh.since(fresh.last_told().unwrap_or(formed)).await.map(Freshness::exact),
+        at => Ok(at.clone()),
+    };
+    let (request, waiting) = batch.into_request(at.as_ref().ok());
     let call = || async { client.permissions().check_bulk_permissions(client.request(request.clone())).await };
-    let result = client.call(call).await.map(tonic::Response::into_inner);
+    let result = match at {
+        Ok(_) => client.call(call).await.map(tonic::Response::into_inner),
+        Err(status) => Err(status),
+    };
     waiting.answer(&request, result);
 }

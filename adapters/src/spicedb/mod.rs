@@ -8,6 +8,8 @@ mod checker;
 mod client;
 mod definitions;
 mod error;
+mod expirations;
+mod fresh;
 mod options;
 mod refusal;
 mod schema;
@@ -18,8 +20,8 @@ mod watch;
 mod wire;
 
 use std::{
-    sync::{Mutex, PoisonError, Weak},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -32,7 +34,13 @@ use spicedb_grpc_tonic::v1::{ReadRelationshipsRequest, consistency::Requirement}
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
-use self::{checker::Checker, client::Client, watch::Watcher};
+use self::{
+    checker::Checker,
+    client::Client,
+    expirations::{Expirations, Until},
+    fresh::Fresh,
+    watch::Watcher,
+};
 pub use self::{error::OpenError, options::SpiceDbOptions, schema::SchemaState, version::Version};
 
 /// SpiceDB's default for `--write-relationships-max-updates-per-call`.
@@ -48,6 +56,8 @@ pub struct SpiceDb {
     schema: Schema,
     schema_text: String,
     max_staleness: Duration,
+    expirations: Arc<Expirations>,
+    fresh: Arc<Fresh>,
     followed: Mutex<Vec<Followed>>,
 }
 
@@ -65,10 +75,13 @@ impl SpiceDb {
             return Err(OpenError::Limits);
         }
         let (parsed, client) = (Schema::parse(schema)?, Client::new(options)?);
-        let checker = Checker::start(client.clone(), options.max_in_flight, !options.max_staleness.is_zero());
+        let fresh = Arc::new(Fresh::new(client.clone()));
+        let checker = Checker::start(client.clone(), fresh.clone(), options.max_in_flight);
         let opened = Self {
             client,
             checker,
+            fresh,
+            expirations: Arc::new(Expirations::new(parsed.clone())),
             schema: parsed,
             schema_text: schema.to_owned(),
             max_staleness: options.max_staleness,
@@ -81,14 +94,23 @@ impl SpiceDb {
     /// Before a write is answered those who keep answers have given up what it touches. Whether one that failed has happened
     /// after all is not known.
     fn tell(&self, updates: &[Update]) {
+        updates.iter().for_each(|update| self.expirations.note(update.clone()));
         let touched = self.schema.touched_by_all(updates);
         let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         followed.iter().filter_map(|(heed, _)| heed.upgrade()).for_each(|heed| heed.touched(&touched));
     }
 
-    /// Where what takes away may expire, a denial may become a yes, and no trace tells when.
-    fn denials_until(&self) -> Option<Timestamp> {
-        (!self.schema.denials_last()).then(|| Timestamp::now() + self.max_staleness / 2)
+    /// Until when the answers to these checks hold as long as nothing is written.
+    fn hold_until(&self, checks: &[Check], allowed: &[bool]) -> Option<Timestamp> {
+        let not_known = || Some(Timestamp::now() + self.max_staleness / 2);
+        let until = |(check, allowed): (&Check, &bool)| match (allowed, self.expirations.until(check)) {
+            // Where what takes away may expire, a denial may become a yes.
+            (false, _) if self.schema.denials_last() => None,
+            (false, _) | (true, Until::Unknown) => not_known(),
+            (true, Until::At(at)) => Some(at),
+            (true, Until::Ever) => None,
+        };
+        checks.iter().zip(allowed).filter_map(until).min()
     }
 
     /// The last revision.
@@ -119,12 +141,9 @@ impl Relationships for SpiceDb {
         if checks.is_empty() {
             return Ok(Checked { revision: self.head().await?, allowed: Vec::new(), until: None });
         }
-        let denials_until = self.denials_until();
         let checked = tokio::time::timeout(self.client.deadline, self.checker.check(consistency.into(), checks)).await;
         let checked = checked.unwrap_or_else(|_| Err(refusal::call(&Status::deadline_exceeded(""))))?;
-        let denied = checked.allowed.contains(&false);
-        let until = checked.until.into_iter().chain(denials_until.filter(|_| denied)).min();
-        Ok(Checked { until, ..checked })
+        Ok(Checked { until: self.hold_until(checks, &checked.allowed), ..checked })
     }
 
     /// At most 1000 updates.
@@ -139,7 +158,13 @@ impl Relationships for SpiceDb {
                 updates.len()
             )));
         }
+        let began = Instant::now();
         let written = self.client.write(updates.iter().map(wire::update).collect()).await;
+        match &written {
+            Ok(at) => self.fresh.wrote(began, at.clone()),
+            // It may have happened, at a revision that is not known.
+            Err(_) => self.fresh.told(),
+        }
         self.tell(&updates);
         written.map(wire::revision).map_err(|status| refusal::call(&status))
     }
@@ -155,7 +180,8 @@ impl Relationships for SpiceDb {
         if self.max_staleness.is_zero() {
             return;
         }
-        let watcher = Watcher::new(self.client.clone(), self.schema.clone(), heed.clone(), self.max_staleness);
+        let shared = (self.expirations.clone(), self.fresh.clone());
+        let watcher = Watcher::new(self.client.clone(), self.schema.clone(), shared, heed.clone(), self.max_staleness);
         let task = AbortOnDropHandle::new(tokio::spawn(watcher.run()));
         self.followed.lock().unwrap_or_else(PoisonError::into_inner).push((heed, task));
     }

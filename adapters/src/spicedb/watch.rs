@@ -3,7 +3,8 @@
 //! SpiceDB's Watch tells what was written, by whomever. On PostgreSQL an idle Watch says nothing at all, and one that broke says
 //! as little; so a canary is written again and again: a relationship of this process's own. As Watch tells changes in the order
 //! of their revisions, everything that was written before a canary has been told once the canary comes back, and answers may be
-//! kept until the bound behind the instant at which that canary was written. Expirations are never told.
+//! kept until the bound behind the instant at which that canary was written. Expirations are never told: what will expire is
+//! read when a Watch begins, and followed from there.
 
 use std::{
     collections::VecDeque,
@@ -16,15 +17,18 @@ use std::{
 
 use jiff::Timestamp;
 use sluice_subscriptions::relationships::{Heed, ObjectRef, Relationship, Schema, SubjectRef, Touched, Update};
-use spicedb_grpc_tonic::v1::{RelationshipUpdate, WatchKind, WatchRequest, WatchResponse};
+use spicedb_grpc_tonic::v1::{
+    ReadRelationshipsRequest, RelationshipUpdate, WatchKind, WatchRequest, WatchResponse, ZedToken,
+    consistency::Requirement, relationship_update::Operation,
+};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tonic::Status;
 
-use super::{client::Client, refusal, wire};
+use super::{client::Client, expirations::Expirations, fresh::Fresh, refusal, wire};
 
 /// The type of canaries in `sluice.zed`, and their relation.
-const GATEWAY: &str = "gateway";
-const BEAT: &str = "beat";
+pub(super) const GATEWAY: &str = "gateway";
+pub(super) const BEAT: &str = "beat";
 
 /// Canaries within the bound: one that is late or lost is no reason to forget everything.
 const BEATS: u32 = 4;
@@ -39,6 +43,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Watcher {
     client: Client,
     schema: Schema,
+    expirations: Arc<Expirations>,
+    fresh: Arc<Fresh>,
     heed: Weak<dyn Heed>,
     /// How old a change may be when answers that it alters are still used.
     bound: Duration,
@@ -56,10 +62,16 @@ struct Canary {
 }
 
 impl Watcher {
-    pub(super) fn new(client: Client, schema: Schema, heed: Weak<dyn Heed>, bound: Duration) -> Self {
+    pub(super) fn new(
+        client: Client,
+        schema: Schema,
+        (expirations, fresh): (Arc<Expirations>, Arc<Fresh>),
+        heed: Weak<dyn Heed>,
+        bound: Duration,
+    ) -> Self {
         let id = format!("{:032x}", fastrand::u128(..));
         let canary = Canary { id: id.into(), under_way: Mutex::default() };
-        Self { client, schema, heed, bound, canary, complained: AtomicBool::default() }
+        Self { client, schema, expirations, fresh, heed, bound, canary, complained: AtomicBool::default() }
     }
 
     /// Runs until whoever heeds is gone.
@@ -72,6 +84,7 @@ impl Watcher {
                 why = self.beat() => why,
             };
             self.known_until(None);
+            self.expirations.lost();
             if !self.complained.swap(true, Ordering::Relaxed) {
                 tracing::warn!(%why, "changes of relationships are not heard of now: each decision asks SpiceDB until they are");
             }
@@ -87,8 +100,10 @@ impl Watcher {
     /// Over one stream; ends with why there is no more.
     async fn watch(&self) -> String {
         let follow = async {
+            let head = self.client.head().await?;
+            self.expirations.are(self.all_that_expire(&head).await?);
             let request = WatchRequest {
-                optional_start_cursor: Some(self.client.head().await?),
+                optional_start_cursor: Some(head),
                 optional_update_kinds: [WatchKind::IncludeRelationshipUpdates, WatchKind::IncludeSchemaUpdates]
                     .map(i32::from)
                     .into(),
@@ -108,6 +123,26 @@ impl Watcher {
             Err(status) => refusal::call(&status).to_string(),
             Ok(never) => match never {},
         }
+    }
+
+    /// All relationships that will expire, as of a revision.
+    async fn all_that_expire(&self, at: &ZedToken) -> Result<Vec<Relationship>, Status> {
+        let mut found = Vec::new();
+        for (object_type, relation) in self.expirations.relations() {
+            let request = ReadRelationshipsRequest {
+                consistency: wire::consistency(Requirement::AtExactSnapshot(at.clone())),
+                relationship_filter: Some(wire::everything_in(object_type, relation)),
+                ..ReadRelationshipsRequest::default()
+            };
+            // As long as it takes, and as long as something comes.
+            let mut permissions = self.client.permissions();
+            let mut stream = self.within(permissions.read_relationships(request)).await?.into_inner();
+            while let Some(one) = self.within(stream.message()).await? {
+                let one = one.relationship.and_then(wire::read);
+                found.extend(one.filter(|one| one.expires.is_some()));
+            }
+        }
+        Ok(found)
     }
 
     /// Without a word for twice the bound, of which each quarter has its canary, it is broken.
@@ -138,11 +173,21 @@ impl Watcher {
         if resource.is_some_and(|resource| resource.object_type == GATEWAY) {
             return None;
         }
-        let relationship = update.relationship.clone().and_then(wire::read);
-        Some(relationship.map_or(Touched::Everything, |relationship| self.schema.touched_by(&relationship)))
+        let Some(relationship) = update.relationship.clone().and_then(wire::read) else {
+            return Some(Touched::Everything);
+        };
+        let touched = self.schema.touched_by(&relationship);
+        self.expirations.note(if update.operation() == Operation::Delete {
+            Update::Delete(relationship)
+        } else {
+            Update::Touch(relationship)
+        });
+        Some(touched)
     }
 
     fn touched(&self, touched: &[Touched]) {
+        // Before it is told: whoever asks because of it asks behind it.
+        self.fresh.told();
         if let Some(heed) = self.heed.upgrade() {
             heed.touched(touched);
         }
@@ -160,9 +205,10 @@ impl Watcher {
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
-            let canary = wire::update(&Update::Touch(self.canary.next()));
-            if let Err(status) = self.client.write(vec![canary]).await {
-                return refusal::call(&status).to_string();
+            let (began, canary) = (Instant::now(), wire::update(&Update::Touch(self.canary.next())));
+            match self.client.write(vec![canary]).await {
+                Ok(at) => self.fresh.beat(began, at),
+                Err(status) => return refusal::call(&status).to_string(),
             }
         }
     }

@@ -70,6 +70,10 @@ pub(super) fn everything_of(resource: &ObjectRef) -> RelationshipFilter {
     }
 }
 
+pub(super) fn everything_in(resource_type: String, relation: String) -> RelationshipFilter {
+    RelationshipFilter { resource_type, optional_relation: relation, ..RelationshipFilter::default() }
+}
+
 /// `None` for what the port has no words for: a relationship under a caveat, which is no clear yes.
 pub(super) fn read(one: v1::Relationship) -> Option<Relationship> {
     let (resource, subject) = (one.resource?, one.subject?);

@@ -211,7 +211,7 @@ impl Access {
     ) -> Result<bool, AccessUnavailable> {
         let resource = ObjectRef::new(object_type, &viewer.tenant, id);
         let check = Check { resource, permission: permission.into(), subject: subject(viewer) };
-        Ok(self.check(&[check]).await?.allowed == [true])
+        Ok(self.check(Consistency::Full, &[check]).await?.allowed == [true])
     }
 
     /// How long what was decided about this holds.
@@ -229,7 +229,8 @@ impl Access {
         let known = self.cache.is_known();
         let wide: Vec<_> = questions.iter().map(|(question, act)| self.widened(known, *question, *act)).collect();
         let checks: Vec<_> = wide.iter().flat_map(|(question, act)| checks(question, *act)).collect();
-        let checked = self.check(&checks).await?;
+        let strict = wide.iter().any(|(question, _)| question.demand.is_strict());
+        let checked = self.check(if known && !strict { Consistency::Told } else { Consistency::Full }, &checks).await?;
         let mut allowed = checked.allowed.iter().copied();
         let mut decided = Vec::with_capacity(questions.len());
         for ((question, _), (wide, act)) in questions.iter().zip(wide) {
@@ -259,9 +260,8 @@ impl Access {
         (Question { demand: question.demand.with(demand), ..question }, act.or(before))
     }
 
-    async fn check(&self, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
-        let answer =
-            tokio::time::timeout(self.deadline, self.relationships.check_many(Consistency::Full, checks)).await;
+    async fn check(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
+        let answer = tokio::time::timeout(self.deadline, self.relationships.check_many(consistency, checks)).await;
         let checked = answer.map_err(|_| AccessUnavailable("no answer in time".into()))?.map_err(unavailable)?;
         if checked.allowed.len() == checks.len() {
             Ok(checked)

@@ -11,7 +11,7 @@ use super::{ObjectRef, Relationship, Schema, Update};
 pub(crate) const MEMBER: &str = "member";
 
 /// Whose answers a change may alter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Touched {
     /// Those about one resource.
     Resource(ObjectRef),
@@ -57,6 +57,11 @@ impl Schema {
             Update::Touch(relationship) | Update::Delete(relationship) => self.touched_by(relationship),
         };
         updates.iter().map(of).collect()
+    }
+
+    /// Whether an object is one of a type that has no relations of its own: a user.
+    pub fn is_person(&self, object: &ObjectRef) -> bool {
+        self.is_bare(&object.object_type)
     }
 
     /// Whose answers about members depend on a relationship, as precisely as the schema allows:

@@ -82,6 +82,8 @@ pub struct Revision(pub Arc<str>);
 pub enum Consistency {
     /// Everything that was written before the call began.
     Full,
+    /// Everything of which [`Heed`] was told before the call began. What was written since will be told.
+    Told,
     /// At least this revision.
     AtLeast(Revision),
 }

@@ -4,8 +4,9 @@ use std::{convert::Infallible, sync::Arc};
 
 use spicedb_grpc_tonic::v1::{
     CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsRequestItem,
-    CheckBulkPermissionsResponse, CheckBulkPermissionsResponseItem, ReadSchemaRequest, ReadSchemaResponse, ZedToken,
-    check_bulk_permissions_pair::Response as Answer, check_permission_response::Permissionship,
+    CheckBulkPermissionsResponse, CheckBulkPermissionsResponseItem, ReadSchemaRequest, ReadSchemaResponse,
+    WriteRelationshipsRequest, WriteRelationshipsResponse, ZedToken, check_bulk_permissions_pair::Response as Answer,
+    check_permission_response::Permissionship,
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -22,6 +23,9 @@ pub(super) type Reply = Result<CheckBulkPermissionsResponse, Status>;
 
 /// The revision of every answer.
 pub(super) const REVISION: &str = "r-1";
+
+/// The revision of every write.
+pub(super) const WRITTEN: &str = "w-1";
 
 /// Ends with its connections where it is dropped.
 pub(super) struct Server {
@@ -102,7 +106,7 @@ pub(super) fn even(user: &str) -> Option<Answer> {
     told(if yes { Permissionship::HasPermission } else { Permissionship::NoPermission }.into())
 }
 
-/// The permissions service: bulk checks alone.
+/// The permissions service: bulk checks.
 #[derive(Clone)]
 struct Permissions(Arc<State>);
 
@@ -153,9 +157,28 @@ impl Service<Request<ReadSchemaRequest>> for Schemas {
     }
 }
 
-/// Each service has one method, so that its path need not be read.
+/// Writes are answered at once, whether or not checks are stalled.
+#[derive(Clone)]
+struct Writes;
+
+impl Service<Request<WriteRelationshipsRequest>> for Writes {
+    type Response = Response<WriteRelationshipsResponse>;
+    type Error = Status;
+    type Future = BoxFuture<Self::Response, Status>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<WriteRelationshipsRequest>) -> Self::Future {
+        let written_at = Some(ZedToken { token: WRITTEN.to_owned() });
+        Box::pin(async { Ok(Response::new(WriteRelationshipsResponse { written_at })) })
+    }
+}
+
+/// A service answers its one method, and whatever else is called is a write.
 macro_rules! over_http {
-    ($service:ty, $request:ty, $response:ty) => {
+    ($service:ty, $method:literal, $request:ty, $response:ty) => {
         impl Service<http::Request<Body>> for $service {
             type Response = http::Response<Body>;
             type Error = Infallible;
@@ -166,6 +189,10 @@ macro_rules! over_http {
             }
 
             fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+                if !request.uri().path().ends_with($method) {
+                    let codec = ProstCodec::<WriteRelationshipsResponse, WriteRelationshipsRequest>::default();
+                    return Box::pin(async move { Ok(Grpc::new(codec).unary(Writes, request).await) });
+                }
                 let service = self.clone();
                 let codec = ProstCodec::<$response, $request>::default();
                 Box::pin(async move { Ok(Grpc::new(codec).unary(service, request).await) })
@@ -174,5 +201,5 @@ macro_rules! over_http {
     };
 }
 
-over_http!(Permissions, CheckBulkPermissionsRequest, CheckBulkPermissionsResponse);
-over_http!(Schemas, ReadSchemaRequest, ReadSchemaResponse);
+over_http!(Permissions, "/CheckBulkPermissions", CheckBulkPermissionsRequest, CheckBulkPermissionsResponse);
+over_http!(Schemas, "/ReadSchema", ReadSchemaRequest, ReadSchemaResponse);

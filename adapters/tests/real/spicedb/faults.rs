@@ -105,11 +105,21 @@ async fn what_is_wrong_is_one_sentence() {
     assert!(matches!(away, OpenError::Unreachable { .. }), "{away}");
 }
 
-/// The new enemy: whoever was shut out must not see what comes after.
+/// The new enemy: whoever was shut out must not see what comes after. Others ask meanwhile, so that a check could join what
+/// began before the write.
 #[tokio::test]
 async fn what_one_client_wrote_another_sees_at_once() {
     let (one, other) = (super::connect().await, super::connect().await);
-    for _ in 0..50 {
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (busy, pair) = (super::connect().await, Pair::new());
+        crowd.spawn(async move {
+            loop {
+                assert!(!pair.can(&busy).await.unwrap());
+            }
+        });
+    }
+    for _ in 0..200 {
         let pair = Pair::new();
         pair.grant(&one).await;
         assert!(pair.can(&other).await.unwrap());

@@ -5,19 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sluice_adapters::spicedb::SpiceDb;
 use sluice_schema::ids::TenantId;
 use sluice_subscriptions::relationships::{Check, Consistency, ObjectRef, Relationships};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn checks_of_one_and_of_a_hundred_callers() {
-    checks_take(super::connect().await).await;
-    // The same with what tells when an answer expires.
-    checks_take(super::connect_following().await).await;
-}
-
-async fn checks_take(spicedb: SpiceDb) {
-    let spicedb = Arc::new(spicedb);
+    let spicedb = Arc::new(super::connect().await);
     let mut alone = Vec::new();
     for number in 0..300 {
         alone.push(timed(&*spicedb, number).await);
