@@ -59,6 +59,10 @@ impl TryFrom<&AuditRecord> for Entry {
             Action::Subscribe { recipient, .. } | Action::Deny { recipient, .. } => {
                 entry.users.push(recipient.user.clone());
             }
+            Action::Administer { actor, patient, .. } => {
+                entry.users.push(actor.user.clone());
+                entry.patients.extend(patient.clone());
+            }
         }
         Ok(entry)
     }

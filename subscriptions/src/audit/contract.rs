@@ -25,6 +25,7 @@ macro_rules! audit_contract {
             a_large_audience_that_comes_back_is_there,
             many_audiences_are_all_there,
             concurrent_appends_with_the_same_audiences_are_all_there,
+            administrative_changes_are_there,
         );
     };
     (@tests $open:path: $($test:ident),+ $(,)?) => {
@@ -82,7 +83,7 @@ pub fn received() -> (Arc<Audience>, Vec<AuditRecord>) {
     (many, records)
 }
 
-/// A record of each kind, told apart by `number`.
+/// A record of each kind that tells what was shown or asked for, told apart by `number`.
 pub fn records(number: u32) -> Vec<AuditRecord> {
     let member = || Some(format!("m-{number}").parse().unwrap());
     let actions = [
@@ -99,6 +100,17 @@ pub fn records(number: u32) -> Vec<AuditRecord> {
     ];
     let others = actions.into_iter().map(|action| record(number, action));
     std::iter::once(delivery(number, &audience([1, 2, 1]))).chain(others).collect()
+}
+
+/// An administrative change by `u-1`, about the member `m-<number>` or nobody.
+pub fn administered(number: u32, about: bool) -> AuditRecord {
+    let action = Action::Administer {
+        actor: recipient("u-1"),
+        operation: "revoke_tokens".into(),
+        patient: about.then(|| format!("m-{number}").parse().unwrap()),
+        subject: "user:u-2".into(),
+    };
+    record(number, action)
 }
 
 pub async fn an_empty_trail_is_intact(trail: Arc<dyn AuditTrail>) {
@@ -146,6 +158,11 @@ pub async fn many_audiences_are_all_there(trail: Arc<dyn AuditTrail>) {
         trail.append(sizes.collect()).await.unwrap();
     }
     assert_eq!(trail.verify().await.unwrap(), Verified::Intact { records: 240 });
+}
+
+pub async fn administrative_changes_are_there(trail: Arc<dyn AuditTrail>) {
+    trail.append(vec![administered(1, false), administered(2, true)]).await.unwrap();
+    assert_eq!(trail.verify().await.unwrap(), Verified::Intact { records: 2 });
 }
 
 /// In opposite orders, as two nodes might.

@@ -48,6 +48,8 @@ pub enum Action {
     Subscribe { recipient: Recipient, channel: String },
     /// Someone asked for what she may not see, or what does not exist: the two are not told apart.
     Deny { recipient: Recipient, what: String },
+    /// An administrative change, recorded before it is carried out.
+    Administer { actor: Recipient, operation: String, patient: Option<MemberId>, subject: String },
 }
 
 /// What of an entity or event was disclosed in an answer.

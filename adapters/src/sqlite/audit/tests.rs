@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use sluice_subscriptions::audit::{AuditTrail, Verified, contract::records};
+use sluice_subscriptions::audit::{
+    AuditTrail, Verified,
+    contract::{administered, records},
+};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::{SCHEMA, SqliteAudit};
@@ -178,6 +181,23 @@ async fn who_saw_what_of_whom_can_be_looked_up() {
     assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [1, 2]);
     let of: (i64, String) = sqlx::query_as("SELECT at, tenant FROM records").fetch_one(&mut db).await.unwrap();
     assert_eq!(of, (1_790_000_000_001, "acme".into()));
+}
+
+#[tokio::test]
+async fn who_changed_what_about_whom_can_be_looked_up() {
+    let home = Home::new();
+    let audit = open(&home).await;
+    audit.append(vec![administered(1, false), administered(2, true)]).await.unwrap();
+    let mut db = database::options(&home.data.file(SCHEMA.file)).connect().await.unwrap();
+    let numbers = "SELECT number FROM audit_received WHERE tenant = 'acme' AND user = 'u-1' ORDER BY number";
+    assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [1, 2]);
+    let numbers = "SELECT number FROM audit_patients WHERE tenant = 'acme' AND patient = 'm-2' ORDER BY number";
+    assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [2]);
+    let body: String =
+        sqlx::query_scalar("SELECT body FROM records WHERE number = 2").fetch_one(&mut db).await.unwrap();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let told = [&body["action"], &body["operation"], &body["actor"]["user"], &body["subject"], &body["patient"]];
+    assert_eq!(told, ["administer", "revoke_tokens", "u-1", "user:u-2", "m-2"]);
 }
 
 #[tokio::test]
