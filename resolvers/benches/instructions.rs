@@ -46,6 +46,7 @@ use sluice_subscriptions::{
     log::memory::MemoryLog,
     opened::{KeysUnavailable, PayloadKeys},
     relationships::{Embedded, NoJournal, ObjectRef, Relationship, Relationships, SCHEMA, SubjectRef, Update},
+    revocations::memory::node_alone,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -112,7 +113,7 @@ impl House {
         };
         let (engine, shards) = Engine::new(parts, std::num::NonZeroUsize::MIN, CancellationToken::new());
         shards.into_iter().for_each(|shard| drop(tokio::spawn(shard)));
-        let graph = graph(access, engine);
+        let graph = graph(access, engine).await;
         let sink = Arc::new(Sink::default());
         let mut handles = Vec::new();
         for number in 0..shape.subscribers {
@@ -192,11 +193,12 @@ fn relation(subscriber: u64, member: u64) -> Update {
     })
 }
 
-fn graph(access: Arc<Access>, engine: Engine) -> Graph {
+async fn graph(access: Arc<Access>, engine: Engine) -> Graph {
     let keyring = Arc::new(MemoryKeyring::default());
     let eligibility =
         EligibilityService::new(Arc::new(MemoryStore::default()), keyring, Arc::new(ScriptedPayer::default()));
-    let services = Services { reader: eligibility.reader(), eligibility, access, engine };
+    let (reader, revocations) = (eligibility.reader(), node_alone().await);
+    let services = Services { reader, eligibility, access, engine, revocations };
     Graph::new(services, Limits::default()).expect("the schema is annotated")
 }
 
@@ -206,6 +208,7 @@ async fn subscribe(graph: &Graph, number: u64, member: u64, sink: &Arc<Sink>) ->
         user: format!("u-{number}").parse().expect("a user"),
         purpose: PurposeOfUse::PatientRequest,
         expires: Timestamp::MAX,
+        token: Default::default(),
     };
     let channel = format!("/members/m-{member}/eligibility/*");
     let variables = serde_json::Map::from_iter([("channel".to_owned(), channel.into())]);

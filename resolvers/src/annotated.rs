@@ -18,6 +18,7 @@ const STRUCTURE: &[(&str, &str)] = &[
     ("PageInfo", "paging"),
     ("Event", "the header, which is free of PHI, and a payload with labels of its own"),
     ("EventSubject", "the header"),
+    ("RevokedTokens", "ids of users and tokens, and times"),
     ("_Service", "federation"),
 ];
 

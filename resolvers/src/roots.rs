@@ -6,6 +6,7 @@ use crate::{
     eligibility::{mutation::EligibilityMutation, query::EligibilityQuery, subscription::EligibilitySubscription},
     events::EventsSubscription,
     members::MembersQuery,
+    security::SecurityMutation,
 };
 
 // The federated SDL has no `schema { … }`, so the roots must have their usual names.
@@ -15,7 +16,7 @@ pub(crate) struct QueryRoot(EligibilityQuery, MembersQuery);
 
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub(crate) struct MutationRoot(EligibilityMutation);
+pub(crate) struct MutationRoot(EligibilityMutation, SecurityMutation);
 
 #[derive(MergedSubscription, Default)]
 #[graphql(name = "Subscription")]

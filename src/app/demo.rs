@@ -14,8 +14,14 @@ use crate::cli::DemoPerson;
 pub(crate) const MEMBER: &str = "m-1001";
 
 /// All demo people, in the order in which they are shown.
-pub(crate) const PEOPLE: [DemoPerson; 5] =
-    [DemoPerson::Member, DemoPerson::Guardian, DemoPerson::Nurse, DemoPerson::Billing, DemoPerson::Stranger];
+pub(crate) const PEOPLE: [DemoPerson; 6] = [
+    DemoPerson::Member,
+    DemoPerson::Guardian,
+    DemoPerson::Nurse,
+    DemoPerson::Billing,
+    DemoPerson::Security,
+    DemoPerson::Stranger,
+];
 
 /// Who a demo person is to the gate.
 pub(crate) struct Identity {
@@ -30,6 +36,7 @@ impl Identity {
             DemoPerson::Member | DemoPerson::Guardian | DemoPerson::Stranger => PurposeOfUse::PatientRequest,
             DemoPerson::Nurse => PurposeOfUse::Treatment,
             DemoPerson::Billing => PurposeOfUse::Payment,
+            DemoPerson::Security => PurposeOfUse::Operations,
         };
         Ok(Self { user: format!("u-{}", person.name()).parse()?, tenant: tenant.parse()?, purpose })
     }
@@ -48,6 +55,7 @@ pub(crate) async fn relate(relationships: &dyn Relationships, tenant: &str) -> R
         Update::Touch(Relationship { resource, relation: relation.into(), subject, expires: None })
     };
     let (clinic, team) = (object("organization", "clinic"), object("care_team", "t-1"));
+    let whole = object("tenant", tenant.as_str());
     relationships
         .write(vec![
             relate(member.clone(), "organization", clinic.clone()),
@@ -57,6 +65,7 @@ pub(crate) async fn relate(relationships: &dyn Relationships, tenant: &str) -> R
             relate(team.clone(), "organization", clinic.clone()),
             relate(team, "member", object("user", "u-nurse")),
             relate(clinic, "billing", object("user", "u-billing")),
+            relate(whole, "security", object("user", "u-security")),
         ])
         .await
         .map(|_revision| ())

@@ -154,6 +154,8 @@ pub enum DemoPerson {
     Nurse,
     /// A clerk of the billing office
     Billing,
+    /// Security staff: may end sessions
+    Security,
     /// Somebody who has nothing to do with her
     Stranger,
 }
@@ -166,6 +168,7 @@ impl DemoPerson {
             Self::Guardian => "guardian",
             Self::Nurse => "nurse",
             Self::Billing => "billing",
+            Self::Security => "security",
             Self::Stranger => "stranger",
         }
     }

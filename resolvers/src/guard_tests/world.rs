@@ -35,6 +35,7 @@ use sluice_subscriptions::{
     opened::{KeysUnavailable, OpenedEvent, PayloadKeys},
     relationships::{Embedded, NoJournal, Relationships, SCHEMA},
     render::{Projection, Seen},
+    revocations::memory::node_alone,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -101,7 +102,8 @@ impl World {
         let (engine, tasks) = Engine::new(parts, shards.try_into().expect("one at least"), shutdown.clone());
         tasks.into_iter().for_each(|shard| drop(tokio::spawn(shard)));
         let eligibility = EligibilityService::new(store.clone(), keyring.clone(), Arc::new(ScriptedPayer::default()));
-        let services = Services { reader: eligibility.reader(), eligibility, access, engine: engine.clone() };
+        let (reader, revocations) = (eligibility.reader(), node_alone().await);
+        let services = Services { reader, eligibility, access, engine: engine.clone(), revocations };
         let graph = Graph::new(services.clone(), Limits::default()).expect("the schema is annotated");
         let (facts, _running) = (HashMap::new(), shutdown.drop_guard());
         Self { log, audit, relationships, related, engine, graph, services, facts, store, keyring, _running }

@@ -8,4 +8,4 @@ mod permissions;
 pub use annotations::{FieldEntry, MESSAGES, MessageTable, Payload, Redact, table};
 pub use demand::{Demand, View};
 pub use label::{Label, Mask, Sensitivities, Visibilities};
-pub use permissions::{Permission, REQUEST_ELIGIBILITY_CHECK, permissions, permissions_for};
+pub use permissions::{ON_TENANT, Permission, REQUEST_ELIGIBILITY_CHECK, REVOKE_TOKENS, permissions, permissions_for};

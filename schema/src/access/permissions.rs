@@ -24,6 +24,12 @@ impl Permission {
 /// Who may ask a payer about a member.
 pub const REQUEST_ELIGIBILITY_CHECK: &str = "request_eligibility_check";
 
+/// Who may end sessions of a tenant.
+pub const REVOKE_TOKENS: &str = "revoke_tokens";
+
+/// Every permission on a `tenant` that Sluice asks about.
+pub const ON_TENANT: [&str; 1] = [REVOKE_TOKENS];
+
 /// What to check to learn the mask of a viewer who comes for this purpose, as far as an answer depends on it. The same
 /// for everybody of one purpose, whatever the answers: the count tells nothing.
 pub fn permissions_for(purpose: PurposeOfUse, demand: Mask) -> impl Iterator<Item = &'static Permission> {

@@ -28,6 +28,9 @@ use crate::relationships::{Check, Checked, Consistency, ObjectRef, Relationships
 pub(crate) const RESOURCE: &str = "member";
 const SUBJECT: &str = "user";
 
+/// What stands for a whole tenant.
+const TENANT: &str = "tenant";
+
 /// A member id that no tenant can have (member ids have no `=`): asked about in place of what does not exist, so that a look in
 /// vain costs as many checks as one at what is not yours.
 const NOBODY: &str = "=nobody";
@@ -175,6 +178,18 @@ impl Access {
         count(0, 1);
         let decided = self.ask(&[(question, Some(permission))]).await?;
         decided.into_iter().next().ok_or_else(|| AccessUnavailable("no answer".into()))
+    }
+
+    /// Whether the viewer has a permission on her tenant as a whole, by everything that was written before this call: it is
+    /// asked for seldom, and never taken from what was decided before.
+    ///
+    /// # Errors
+    /// As [`Access::decide`].
+    pub async fn may_in_tenant(&self, viewer: &Viewer, permission: &'static str) -> Result<bool, AccessUnavailable> {
+        count(0, 1);
+        let resource = ObjectRef::new(TENANT, &viewer.tenant, viewer.tenant.as_str());
+        let check = Check { resource, permission: permission.into(), subject: subject(viewer) };
+        Ok(self.check(&[check]).await?.allowed == [true])
     }
 
     /// Asks, and keeps the answers for as long as they hold.

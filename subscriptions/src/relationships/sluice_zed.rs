@@ -170,6 +170,23 @@ fn each_role_has_just_its_permissions() {
     }
 }
 
+/// Who may do what in a tenant as a whole: security staff, and nobody by what they are to members.
+#[test]
+fn security_staff_may_end_sessions_and_nothing_else() {
+    let (schema, mut story) = (Schema::parse(SCHEMA).unwrap(), Story(story()));
+    let tenant = object("tenant", "acme");
+    story.user(&tenant, "security", "security");
+    let allowed = |resource: &ObjectRef, permission: &str, user: &str| {
+        let question =
+            Check { resource: resource.clone(), permission: permission.into(), subject: object("user", user) };
+        check(&schema, &story.0, now(), &question).unwrap().allowed
+    };
+    assert!(allowed(&tenant, "revoke_tokens", "security"));
+    assert!(MATRIX.iter().all(|(role, _)| !allowed(&tenant, "revoke_tokens", role)));
+    assert!(PERMISSIONS.into_iter().all(|permission| !allowed(&object("member", "m-1"), permission, "security")));
+    assert!(!allowed(&object("tenant", "other"), "revoke_tokens", "security"));
+}
+
 #[test]
 fn the_matrix_has_every_permission_that_sluice_asks_about() {
     for name in required_permissions() {

@@ -147,6 +147,7 @@ impl People {
             user: "u-1".parse().unwrap(),
             purpose: PurposeOfUse::Treatment,
             expires: Timestamp::MAX,
+            token: Default::default(),
         };
         Self { viewer, member: "m-1".parse().unwrap() }
     }

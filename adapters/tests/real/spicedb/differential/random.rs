@@ -21,6 +21,9 @@ pub(super) const MEMBER_PERMISSIONS: [&str; 13] = [
     "request_eligibility_check",
 ];
 
+/// Those of other definitions, each with its own.
+pub(super) const OTHER_PERMISSIONS: [(&str, &str); 2] = [("care_team", "treats"), ("tenant", "revoke_tokens")];
+
 const CONSENTS: [&str; 5] =
     ["consent_behavioral_health", "consent_substance_use", "consent_hiv", "consent_reproductive", "consent_genetic"];
 
@@ -70,7 +73,7 @@ impl Random {
     }
 
     fn relationship(&mut self, set: usize) -> Relationship {
-        match self.rng.usize(..20) {
+        match self.rng.usize(..21) {
             0..=2 => {
                 let relation = ["billing", "operations", "member"][self.rng.usize(..3)];
                 self.user_in("organization", set, relation, 0)
@@ -84,6 +87,7 @@ impl Random {
             13 => self.user_in("member", set, "guardian", 2),
             14 => self.user_in("member", set, "family", 2),
             15 => self.user_in("member", set, "blocked", 0),
+            16 => self.user_in("tenant", set, "security", 0),
             _ => self.consent(set),
         }
     }
@@ -138,7 +142,7 @@ impl Random {
     }
 
     fn object(&mut self, object_type: &str, set: usize) -> ObjectRef {
-        let number = if object_type == "organization" { 0 } else { self.rng.usize(..OBJECTS) };
+        let number = if matches!(object_type, "organization" | "tenant") { 0 } else { self.rng.usize(..OBJECTS) };
         self.numbered(object_type, set, number)
     }
 
@@ -150,12 +154,12 @@ impl Random {
         ObjectRef::new("user", &self.tenant, &format!("u-{}", self.rng.usize(..USERS)))
     }
 
-    /// Every permission of one member of each set for one user, and whom one of its teams is treated by. The user changes
+    /// Every permission of one member of each set for one user, and of one of its teams and tenants. The user changes
     /// with the permission and not with the set, so that SpiceDB also answers for many members at once.
     pub(super) fn checks(&mut self, sets: usize) -> Vec<Check> {
         let mut checks = Vec::new();
-        for permission in MEMBER_PERMISSIONS.into_iter().chain(["treats"]) {
-            let object_type = if permission == "treats" { "care_team" } else { "member" };
+        let of_members = MEMBER_PERMISSIONS.map(|permission| ("member", permission));
+        for (object_type, permission) in of_members.into_iter().chain(OTHER_PERMISSIONS) {
             for subject in [self.user(), self.user()] {
                 for set in 0..sets {
                     let resource = self.object(object_type, set);
