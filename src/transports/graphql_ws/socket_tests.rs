@@ -68,6 +68,11 @@ impl Client {
         assert_eq!(self.json().await["type"], "pong");
     }
 
+    /// Reads one message; `false` where it was the last, however the connection ended.
+    pub(super) async fn goes_on(&mut self) -> bool {
+        matches!(self.0.next().await, Some(Ok(message)) if !message.is_close())
+    }
+
     /// The code and reason of the close frame; messages before it are passed over.
     pub(super) async fn closed(mut self) -> (u16, String) {
         loop {

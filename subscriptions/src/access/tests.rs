@@ -4,13 +4,13 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use sluice_schema::{
-    access::{REQUEST_ELIGIBILITY_CHECK, Sensitivities, Visibilities},
+    access::{REQUEST_ELIGIBILITY_CHECK, REVOKE_TOKENS, Sensitivities, Visibilities},
     proto::privacy::{Sensitivity, Visibility},
     viewer::PurposeOfUse,
 };
 
 use super::*;
-use crate::relationships::{Relationship, Revision, Update};
+use crate::relationships::{Embedded, NoJournal, Relationship, Revision, SCHEMA, SubjectRef, Update};
 
 /// Says yes to everything, and counts what it was asked.
 #[derive(Default)]
@@ -68,6 +68,30 @@ async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
         let mask = only(access.decide_for(&[question]).await.unwrap()).mask;
         assert_eq!(mask, mask.within(demand), "what was not asked about stays closed");
         assert_eq!(std::mem::take(&mut *relationships.0.lock().unwrap()), [checks]);
+    }
+}
+
+#[tokio::test]
+async fn what_goes_for_a_tenant_is_asked_anew_each_time() {
+    let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
+    let relationships: Arc<dyn Relationships> = Arc::new(embedded);
+    let access = Access::new(relationships.clone(), Duration::from_secs(1));
+    let viewer = |tenant: &str| {
+        let (tenant, user) = (tenant.parse().unwrap(), "u-1".parse().unwrap());
+        Viewer { tenant, user, purpose: PurposeOfUse::Operations, expires: Timestamp::MAX, token: Default::default() }
+    };
+    let (hers, other) = (viewer("acme"), viewer("birch"));
+    let security = Relationship {
+        resource: ObjectRef::new("tenant", &hers.tenant, "acme"),
+        relation: "security".into(),
+        subject: SubjectRef { object: ObjectRef::new("user", &hers.tenant, "u-1"), relation: None },
+        expires: None,
+    };
+    for update in [Update::Touch, Update::Delete] {
+        let expected = matches!(update(security.clone()), Update::Touch(_));
+        relationships.write(vec![update(security.clone())]).await.unwrap();
+        assert_eq!(access.may_in_tenant(&hers, REVOKE_TOKENS).await.unwrap(), expected);
+        assert!(!access.may_in_tenant(&other, REVOKE_TOKENS).await.unwrap(), "it is another tenant's");
     }
 }
 

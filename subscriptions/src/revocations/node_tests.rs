@@ -61,7 +61,7 @@ struct Live {
 impl Live {
     fn of(node: &Revocations, viewer: &Arc<Viewer>) -> Self {
         let socket = Arc::new(Socket::default());
-        let session = node.admit(viewer, socket.clone()).ok().expect("let in");
+        let session = node.admit(viewer, socket.clone()).expect("let in");
         Self { socket, session }
     }
 
@@ -176,7 +176,7 @@ async fn a_session_is_cut_before_the_answer() {
     }
     let node = node(&MemoryRevocations::default()).await;
     let told = Arc::new(Told(Mutex::default()));
-    let _session = node.admit(&viewer("u-1", "a", SECOND), told.clone()).ok().unwrap();
+    let _session = node.admit(&viewer("u-1", "a", SECOND), told.clone()).expect("let in");
     node.revoke(&tenant(), token("a")).await.unwrap();
     told.0.lock().unwrap().push("answered");
     assert_eq!(*told.0.lock().unwrap(), ["cut", "answered"]);
