@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        Gate, GraphqlRequest, TransportConfig,
+        GraphqlRequest, TransportConfig,
         fake::{Asked, Server},
         router::Context,
     },
