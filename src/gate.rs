@@ -12,11 +12,12 @@ use sluice_subscriptions::{
     deliver::Subscriber,
     engine::{Engine, Handle, Start, Subscribe},
     render::JsonProjection,
+    revocations::{Cut, Refused, Revocations, Session},
     subscribers::Named,
 };
 
 use crate::{
-    auth::Verifier,
+    auth::{Refusal, Verifier},
     transports::{Answer, Gate, GraphqlRequest, OperationType, Parsed, Polled, Subscription, Transport},
 };
 
@@ -26,6 +27,7 @@ pub(crate) struct Gateway {
     pub(crate) graph: Graph,
     pub(crate) engine: Engine,
     pub(crate) named: Named,
+    pub(crate) revocations: Revocations,
 }
 
 struct ParsedOperation {
@@ -71,6 +73,14 @@ impl From<GraphqlRequest> for RawRequest {
     }
 }
 
+fn refused(why: Refused) -> ClientError {
+    match why {
+        Refused::Revoked => Refusal::Revoked.to_client(),
+        // Told once by what reads the list.
+        Refused::Unknown => ClientError::unavailable(),
+    }
+}
+
 /// The transport's name in the audit trail.
 fn name(via: Transport) -> &'static str {
     match via {
@@ -83,7 +93,13 @@ fn name(via: Transport) -> &'static str {
 #[async_trait]
 impl Gate for Gateway {
     fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
-        self.verifier.verify(token)
+        let viewer = self.verifier.verify(token)?;
+        self.revocations.check(&viewer).map_err(refused)?;
+        Ok(viewer)
+    }
+
+    fn admit(&self, viewer: &Arc<Viewer>, cut: Arc<dyn Cut>) -> Result<Session, ClientError> {
+        self.revocations.admit(viewer, cut).map_err(refused)
     }
 
     fn parse(&self, request: GraphqlRequest) -> Result<Box<dyn Parsed>, ClientError> {

@@ -8,6 +8,7 @@ mod placement;
 pub mod postgres;
 mod record;
 mod retention;
+mod revocation_row;
 pub mod spicedb;
 pub mod sqlite;
 pub mod stedi;

@@ -94,6 +94,8 @@ async fn retry_all(directory: &Path) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn killed_before_the_commit_nothing_of_it_is_there() {
+    // Of this process: what another test has set would hold up its stores.
+    let _scenario = FailScenario::setup();
     for passes in [0, 1, 5, 13] {
         let home = tempfile::tempdir().unwrap();
         let acknowledged = run_child(home.path(), &format!("store.before-commit={passes}*off->return"));
@@ -104,6 +106,8 @@ async fn killed_before_the_commit_nothing_of_it_is_there() {
 
 #[tokio::test]
 async fn killed_before_the_answer_a_retry_finds_it_done() {
+    // Of this process: what another test has set would hold up its stores.
+    let _scenario = FailScenario::setup();
     for passes in [0, 1, 5, 13] {
         let home = tempfile::tempdir().unwrap();
         let acknowledged = run_child(home.path(), &format!("store.after-commit={passes}*off->return"));

@@ -159,6 +159,7 @@ mod tests {
             user: "u-physician".parse().expect("id"),
             purpose: PurposeOfUse::Treatment,
             expires: Timestamp::MAX,
+            token: Default::default(),
         }
     }
 

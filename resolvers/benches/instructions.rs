@@ -47,6 +47,7 @@ use sluice_subscriptions::{
     log::memory::MemoryLog,
     opened::{KeysUnavailable, PayloadKeys},
     relationships::{Embedded, NoJournal, ObjectRef, Relationship, Relationships, SCHEMA, SubjectRef, Update},
+    revocations::memory::node_alone,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -114,7 +115,7 @@ impl House {
         };
         let (engine, shards) = Engine::new(parts, std::num::NonZeroUsize::MIN, CancellationToken::new());
         shards.into_iter().for_each(|shard| drop(tokio::spawn(shard)));
-        let graph = graph(access, relationships, engine);
+        let graph = graph(access, relationships, engine).await;
         let sink = Arc::new(Sink::default());
         let mut handles = Vec::new();
         for number in 0..shape.subscribers {
@@ -194,11 +195,12 @@ fn relation(subscriber: u64, member: u64) -> Update {
     })
 }
 
-fn graph(access: Arc<Access>, relationships: Arc<dyn Relationships>, engine: Engine) -> Graph {
+async fn graph(access: Arc<Access>, relationships: Arc<dyn Relationships>, engine: Engine) -> Graph {
     let (store, keyring) = (Arc::new(MemoryStore::default()), Arc::new(MemoryKeyring::default()));
     let emergency = EmergencyService::new(store.clone(), keyring.clone());
     let eligibility = EligibilityService::new(store, keyring, Arc::new(ScriptedPayer::default()));
-    let services = Services { reader: eligibility.reader(), eligibility, emergency, access, relationships, engine };
+    let (reader, revocations) = (eligibility.reader(), node_alone().await);
+    let services = Services { reader, eligibility, emergency, access, relationships, engine, revocations };
     Graph::new(services, Limits::default()).expect("the schema is annotated")
 }
 
@@ -208,6 +210,7 @@ async fn subscribe(graph: &Graph, number: u64, member: u64, sink: &Arc<Sink>) ->
         user: format!("u-{number}").parse().expect("a user"),
         purpose: PurposeOfUse::PatientRequest,
         expires: Timestamp::MAX,
+        token: Default::default(),
     };
     let channel = format!("/members/m-{member}/eligibility/*");
     let variables = serde_json::Map::from_iter([("channel".to_owned(), channel.into())]);

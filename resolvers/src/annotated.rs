@@ -22,6 +22,7 @@ const STRUCTURE: &[(&str, &str)] = &[
     ("CareTeamMember", "what the asker herself said"),
     ("Consent", "what the asker herself said"),
     ("EmergencyAccess", "what the asker herself said"),
+    ("RevokedTokens", "ids of users and tokens, and times"),
     ("_Service", "federation"),
 ];
 

@@ -13,6 +13,7 @@ mod operation;
 mod projection;
 mod roots;
 mod scope;
+mod security;
 mod selection;
 
 pub use graph::{Answer, Graph, Services};

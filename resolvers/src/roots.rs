@@ -7,6 +7,7 @@ use crate::{
     eligibility::{mutation::EligibilityMutation, query::EligibilityQuery, subscription::EligibilitySubscription},
     events::EventsSubscription,
     members::MembersQuery,
+    security::SecurityMutation,
 };
 
 // The federated SDL has no `schema { … }`, so the roots must have their usual names.
@@ -16,7 +17,14 @@ pub(crate) struct QueryRoot(EligibilityQuery, MembersQuery);
 
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub(crate) struct MutationRoot(EligibilityMutation, GrantsMutation, ConsentsMutation, TeamsMutation, EmergencyMutation);
+pub(crate) struct MutationRoot(
+    EligibilityMutation,
+    GrantsMutation,
+    ConsentsMutation,
+    TeamsMutation,
+    EmergencyMutation,
+    SecurityMutation,
+);
 
 #[derive(MergedSubscription, Default)]
 #[graphql(name = "Subscription")]

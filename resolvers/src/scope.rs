@@ -23,6 +23,7 @@ use sluice_subscriptions::{
     audit::{Action, AuditRecord, Disclosed, Recipient, Seen},
     engine::Engine,
     relationships::Relationships,
+    revocations::Revocations,
 };
 
 use crate::{
@@ -39,6 +40,7 @@ pub struct Services {
     pub access: Arc<Access>,
     pub relationships: Arc<dyn Relationships>,
     pub engine: Engine,
+    pub revocations: Revocations,
 }
 
 /// One request of one viewer.
@@ -134,8 +136,13 @@ impl Scope {
         EligibilityCheck::see(&check, mask)
     }
 
-    /// Whoever asks, as the audit trail names her.
-    pub(crate) fn recipient(&self) -> Recipient {
+    /// What must be in the audit trail before a change is carried out.
+    pub(crate) fn administers(&self, operation: &str, patient: Option<MemberId>, subject: &str) -> AuditRecord {
+        let (operation, subject) = (operation.to_owned(), subject.to_owned());
+        self.record(Action::Administer { actor: self.recipient(), operation, patient, subject })
+    }
+
+    fn recipient(&self) -> Recipient {
         Recipient {
             user: self.viewer.user.clone(),
             purpose: self.viewer.purpose,
@@ -144,18 +151,20 @@ impl Scope {
         }
     }
 
+    fn record(&self, action: Action) -> AuditRecord {
+        AuditRecord { at: Timestamp::now(), tenant: self.viewer.tenant.clone(), action }
+    }
+
     /// What must be in the audit trail before the response may leave.
     pub(crate) fn records(&self) -> Vec<AuditRecord> {
-        let recipient = || self.recipient();
         let mut written = self.written();
         let denied = std::mem::take(&mut written.denied).into_iter();
         let disclosed = std::mem::take(&mut written.disclosed);
-        let mut actions: Vec<_> = denied.map(|what| Action::Deny { recipient: recipient(), what }).collect();
+        let mut actions: Vec<_> = denied.map(|what| Action::Deny { recipient: self.recipient(), what }).collect();
         if !disclosed.is_empty() {
-            actions.push(Action::Respond { recipient: recipient(), disclosed });
+            actions.push(Action::Respond { recipient: self.recipient(), disclosed });
         }
-        let record = |action| AuditRecord { at: Timestamp::now(), tenant: self.viewer.tenant.clone(), action };
-        actions.into_iter().map(record).collect()
+        actions.into_iter().map(|action| self.record(action)).collect()
     }
 }
 

@@ -9,4 +9,5 @@ pub mod ids;
 pub mod position;
 pub mod proto;
 pub mod sealed;
+pub mod token;
 pub mod viewer;

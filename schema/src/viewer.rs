@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::ids::{TenantId, UserId};
+use crate::{
+    ids::{TenantId, UserId},
+    token::Token,
+};
 
 /// A person or service, as her token names her. All that counts for access is in here; nothing of identity is read from
 /// anywhere else.
@@ -13,6 +16,8 @@ pub struct Viewer {
     pub purpose: PurposeOfUse,
     /// When the token ends (`exp`), and every live stream with it.
     pub expires: Timestamp,
+    /// Which of her tokens it is.
+    pub token: Token,
 }
 
 /// Why someone looks: HL7 v3 PurposeOfUse (2.16.840.1.113883.1.11.20448), the codes that Sluice knows.

@@ -14,7 +14,7 @@ use crate::cli::DemoPerson;
 pub(crate) const MEMBER: &str = "m-1001";
 
 /// All demo people, in the order in which they are shown.
-pub(crate) const PEOPLE: [DemoPerson; 8] = [
+pub(crate) const PEOPLE: [DemoPerson; 9] = [
     DemoPerson::Member,
     DemoPerson::Guardian,
     DemoPerson::Nurse,
@@ -23,6 +23,7 @@ pub(crate) const PEOPLE: [DemoPerson; 8] = [
     DemoPerson::Physician,
     DemoPerson::Privacy,
     DemoPerson::Registrar,
+    DemoPerson::Security,
 ];
 
 /// Who a demo person is to the gate.
@@ -38,7 +39,7 @@ impl Identity {
             DemoPerson::Member | DemoPerson::Guardian | DemoPerson::Stranger => PurposeOfUse::PatientRequest,
             DemoPerson::Nurse | DemoPerson::Physician => PurposeOfUse::Treatment,
             DemoPerson::Billing => PurposeOfUse::Payment,
-            DemoPerson::Privacy | DemoPerson::Registrar => PurposeOfUse::Operations,
+            DemoPerson::Privacy | DemoPerson::Registrar | DemoPerson::Security => PurposeOfUse::Operations,
         };
         Ok(Self { user: format!("u-{}", person.name()).parse()?, tenant: tenant.parse()?, purpose })
     }
@@ -57,6 +58,7 @@ pub(crate) async fn relate(relationships: &dyn Relationships, tenant: &str) -> R
         Update::Touch(Relationship { resource, relation: relation.into(), subject, expires: None })
     };
     let (clinic, team) = (object("organization", "clinic"), object("care_team", "t-1"));
+    let whole = object("tenant", tenant.as_str());
     relationships
         .write(vec![
             relate(member.clone(), "organization", clinic.clone()),
@@ -69,6 +71,7 @@ pub(crate) async fn relate(relationships: &dyn Relationships, tenant: &str) -> R
             relate(clinic.clone(), "clinician", object("user", "u-physician")),
             relate(clinic.clone(), "privacy_officer", object("user", "u-privacy")),
             relate(clinic, "access_manager", object("user", "u-registrar")),
+            relate(whole, "security", object("user", "u-security")),
         ])
         .await
         .map(|_revision| ())

@@ -23,6 +23,7 @@ use sluice_subscriptions::{
     audit::AuditTrail,
     engine::{Engine, Parts as EngineParts},
     log::EventLog,
+    revocations::{self, Revocations},
     subscribers::Named,
 };
 use tokio::net::{TcpListener, TcpSocket};
@@ -108,7 +109,7 @@ impl App {
         background::start(&parts, &config, &tasks).await?;
         probes::start(&parts, &health, &tasks);
         let gate = match config.server.has(Role::Gateway) {
-            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks, altered)?)),
+            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks, altered).await?)),
             false => None,
         };
         Ok(Self { config, parts, _parts_thread: parts_thread, gate, issuer, tasks, health, metrics })
@@ -154,7 +155,7 @@ impl App {
     fn announce(&self, address: SocketAddr) -> Result<(), RunError> {
         let mut ready = Ready::at(address);
         if let (Some(issuer), true) = (&self.issuer, self.config.has_demo_people()) {
-            ready.viewers = demo_viewers(issuer, &self.config.demo.tenant).map_err(RunError::Demo)?;
+            ready.viewers = demo_viewers(issuer, &self.config).map_err(RunError::Demo)?;
         }
         banner::print(&ready, &self.config);
         match &self.config.server.ready_file {
@@ -191,7 +192,7 @@ async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) 
 }
 
 /// The way in, with the engine behind it.
-fn gateway(
+async fn gateway(
     parts: &Parts,
     config: &Config,
     verifier: Verifier,
@@ -204,6 +205,7 @@ fn gateway(
     let audit = Arc::new(Watched::new((altered.audit)(parts.audit()), "audit", health.clone()));
     let log = altered.log.unwrap_or_else(|| parts.log.clone());
     let engine = start_engine(parts, config, log, access.clone(), audit, tasks)?;
+    let revocations = start_revocations(parts, config, health, tasks).await?;
     let services = Services {
         eligibility: parts.eligibility(),
         emergency: parts.emergency(),
@@ -211,10 +213,31 @@ fn gateway(
         access,
         relationships,
         engine: engine.clone(),
+        revocations: revocations.clone(),
     };
     let graph = Graph::new(services, limits(config)).map_err(StartError::Schema)?;
     let named = Named::new(parts.subscribers(), engine.clone());
-    Ok(Gateway { verifier, graph, engine, named })
+    Ok(Gateway { verifier, graph, engine, named, revocations })
+}
+
+/// What was revoked is known before anybody is let in.
+async fn start_revocations(
+    parts: &Parts,
+    config: &Config,
+    health: &Arc<Health>,
+    tasks: &Tasks,
+) -> Result<Revocations, StartError> {
+    let store = Arc::new(Watched::new(parts.revocations(), "revocations", health.clone()));
+    let auth = &config.auth;
+    let options = revocations::Options {
+        max_lifetime: auth.max_token_lifetime.0,
+        leeway: Duration::from_secs(auth.leeway_seconds),
+        max_staleness: Duration::from_millis(auth.max_revocation_staleness_ms),
+    };
+    let revocations = Revocations::open(store, options).await?;
+    let following = revocations.clone();
+    tasks.spawn("revocations", |token| following.follow(token));
+    Ok(revocations)
 }
 
 fn start_engine(
@@ -247,10 +270,11 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn demo_viewers(issuer: &Issuer, tenant: &str) -> Result<BTreeMap<String, DemoViewer>, String> {
+fn demo_viewers(issuer: &Issuer, config: &Config) -> Result<BTreeMap<String, DemoViewer>, String> {
+    let ttl = DEMO_TTL.min(config.auth.max_token_lifetime.0);
     let viewer = |person: crate::cli::DemoPerson| {
-        let identity = Identity::of(person, tenant).map_err(|error| error.to_string())?;
-        let token = issuer.issue(&identity.user, &identity.tenant, identity.purpose, DEMO_TTL);
+        let identity = Identity::of(person, &config.demo.tenant).map_err(|error| error.to_string())?;
+        let token = issuer.issue(&identity.user, &identity.tenant, identity.purpose, ttl);
         let token = token.map_err(|error| error.to_string())?;
         let is_member = person == crate::cli::DemoPerson::Member;
         let id = if is_member { demo::MEMBER.to_owned() } else { identity.user.to_string() };
@@ -262,7 +286,11 @@ fn demo_viewers(issuer: &Issuer, tenant: &str) -> Result<BTreeMap<String, DemoVi
 /// The rules that the configuration sets for tokens.
 pub(crate) fn token_rules(config: &Config) -> TokenRules {
     let auth = &config.auth;
-    TokenRules { leeway: Duration::from_secs(auth.leeway_seconds), ..TokenRules::new(&auth.issuer, &auth.audience) }
+    TokenRules {
+        leeway: Duration::from_secs(auth.leeway_seconds),
+        max_lifetime: auth.max_token_lifetime.0,
+        ..TokenRules::new(&auth.issuer, &auth.audience)
+    }
 }
 
 /// The issuer of an embedded installation; `None` where an identity provider signs.

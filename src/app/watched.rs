@@ -10,11 +10,13 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sluice_subscriptions::{
     audit::{AuditRecord, AuditTrail, AuditUnavailable, Verified},
     relationships::{
         Check, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Update,
     },
+    revocations::{Revocation, RevocationsUnavailable, TokenRevocations},
 };
 use tokio::time::Instant;
 
@@ -65,6 +67,12 @@ impl<'w, P: ?Sized> Call<'w, P> {
 }
 
 impl<P: ?Sized> Call<'_, P> {
+    /// For a call whose every error is that the part is away.
+    fn answered<T, E: Display>(self, result: Result<T, E>) -> Result<T, E> {
+        self.ended(result.as_ref().err().map(|error| error as &dyn Display));
+        result
+    }
+
     fn ended(mut self, failure: Option<&dyn Display>) {
         if let Some(watched) = self.of.take() {
             watched.note(failure);
@@ -84,13 +92,36 @@ impl<P: ?Sized> Drop for Call<'_, P> {
 impl AuditTrail for Watched<dyn AuditTrail> {
     async fn append(&self, records: Vec<AuditRecord>) -> Result<(), AuditUnavailable> {
         let call = Call::begun(self);
-        let result = self.part.append(records).await;
-        call.ended(result.as_ref().err().map(|error| error as &dyn Display));
-        result
+        call.answered(self.part.append(records).await)
     }
 
     async fn verify(&self) -> Result<Verified, AuditUnavailable> {
         self.part.verify().await
+    }
+}
+
+#[async_trait]
+impl TokenRevocations for Watched<dyn TokenRevocations> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), RevocationsUnavailable> {
+        let call = Call::begun(self);
+        call.answered(self.part.revoke(revocation).await)
+    }
+
+    async fn behind(&self, place: u64) -> Result<Vec<(u64, Revocation)>, RevocationsUnavailable> {
+        let call = Call::begun(self);
+        call.answered(self.part.behind(place).await)
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<(), RevocationsUnavailable> {
+        self.part.purge(now).await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.part.is_shared()
+    }
+
+    async fn stirred(&self) {
+        self.part.stirred().await;
     }
 }
 

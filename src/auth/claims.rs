@@ -1,12 +1,13 @@
 use jiff::Timestamp;
 use sluice_schema::{
     ids::{TenantId, UserId},
+    token::{Token, TokenId},
     viewer::{PurposeOfUse, Viewer},
 };
 
 use super::{refusal::Refusal, verifier::TokenRules};
 
-/// The claims that every token must carry: those of RFC 7519, section 4.1, and two of ours.
+/// The claims that every token must carry: those of RFC 7519, section 4.1, and two of ours; `jti` and `iat` it may carry.
 #[derive(serde::Deserialize)]
 pub(super) struct Claims {
     iss: String,
@@ -14,6 +15,8 @@ pub(super) struct Claims {
     sub: UserId,
     exp: f64,
     nbf: f64,
+    jti: Option<TokenId>,
+    iat: Option<f64>,
     tenant: TenantId,
     purpose_of_use: PurposeOfUse,
 }
@@ -51,8 +54,16 @@ impl Claims {
         if self.exp <= now - leeway {
             return Err(Refusal::Expired);
         }
+        // Otherwise it could lie behind a revocation that it was issued before.
+        if self.iat.is_some_and(|iat| iat > now + leeway) {
+            return Err(Refusal::NotYetValid);
+        }
         let expires = instant(self.exp)?;
-        Ok(Viewer { tenant: self.tenant, user: self.sub, purpose: self.purpose_of_use, expires })
+        if self.exp - self.iat.unwrap_or(self.nbf) > rules.max_lifetime.as_secs_f64() {
+            return Err(Refusal::Lifetime);
+        }
+        let token = Token { id: self.jti, issued: self.iat.map(instant).transpose()?.unwrap_or_default() };
+        Ok(Viewer { tenant: self.tenant, user: self.sub, purpose: self.purpose_of_use, expires, token })
     }
 }
 

@@ -19,6 +19,7 @@ use sluice_schema::{
     ids::{TenantId, UserId},
     viewer::PurposeOfUse,
 };
+use uuid::Uuid;
 
 use super::verifier::{TokenRules, Verifier};
 
@@ -38,6 +39,10 @@ pub enum IssuerError {
     NotAKey { path: PathBuf },
     #[error("the token could not be signed")]
     Signing,
+    #[error(
+        "no token may be valid for longer than {} s here (`auth.max_token_lifetime`): ask for a shorter one", max.as_secs()
+    )]
+    Lifetime { max: Duration },
 }
 
 /// Issues tokens, for the embedded mode and for tests. Its key stays in the data directory, so that tokens outlive a
@@ -69,7 +74,7 @@ impl Issuer {
         Some(Self { signing: EncodingKey::from_ed_der(pkcs8), public, id, rules })
     }
 
-    /// A token for `user` that is valid from now, for `ttl` (cut to seconds).
+    /// A token for `user` that is valid from now, for `ttl` (cut to seconds), with an id of its own.
     pub fn issue(
         &self,
         user: &UserId,
@@ -77,6 +82,9 @@ impl Issuer {
         purpose: PurposeOfUse,
         ttl: Duration,
     ) -> Result<String, IssuerError> {
+        if ttl > self.rules.max_lifetime {
+            return Err(IssuerError::Lifetime { max: self.rules.max_lifetime });
+        }
         let now = Timestamp::now().as_second();
         let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
         self.sign(&json!({
@@ -85,6 +93,7 @@ impl Issuer {
             "sub": user,
             "tenant": tenant,
             "purpose_of_use": purpose,
+            "jti": Uuid::now_v7(),
             "iat": now,
             "nbf": now,
             "exp": now.saturating_add(ttl),

@@ -9,6 +9,7 @@ mod verifier;
 
 pub use issuer::{Issuer, IssuerError};
 pub use keys::JwksError;
+pub(crate) use refusal::Refusal;
 pub use verifier::{TokenRules, Verifier};
 
 #[cfg(test)]

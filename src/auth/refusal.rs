@@ -26,6 +26,10 @@ pub(crate) enum Refusal {
     Expired,
     #[error("not yet valid")]
     NotYetValid,
+    #[error("valid for longer than any token may be")]
+    Lifetime,
+    #[error("revoked")]
+    Revoked,
 }
 
 impl Refusal {
@@ -34,7 +38,7 @@ impl Refusal {
         tracing::debug!(reason = %self, "token refused");
         ClientError::new(
             Code::Unauthenticated,
-            "The token is malformed, expired or not meant for this service. Sign in again and send the new one as `Bearer`.",
+            "The token is malformed, expired, revoked or not meant for this service. Sign in again and send the new one as `Bearer`.",
         )
     }
 }

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use sluice_schema::{error::Code, viewer::PurposeOfUse};
+use sluice_schema::{error::Code, token::TokenId, viewer::PurposeOfUse};
 
 use super::{refusal::Refusal, *};
 
@@ -262,4 +262,52 @@ fn the_key_file_is_private_or_not_used() {
     mode(0o600);
     std::fs::write(&path, b"half a key").expect("writes");
     assert!(matches!(Issuer::open(data.path(), rules()), Err(IssuerError::NotAKey { .. })));
+}
+
+#[test]
+fn a_token_is_told_from_others_by_its_id_and_the_time_of_its_issue() {
+    let (_data, issuer) = issuer();
+    let verifier = issuer.verifier();
+    let read = |claims: &Value| verifier.read(&issuer.sign(claims).expect("signs"), now());
+    let bare = read(&claims()).expect("both may be absent").token;
+    assert_eq!((bare.id, bare.issued.as_second()), (None, 0), "it counts as issued before all revocations");
+    let mut named = with("jti", json!("t-1"));
+    named["iat"] = json!(NOW as f64 - 5.5);
+    let named = read(&named).expect("holds").token;
+    assert_eq!((named.id, named.issued.as_second()), (TokenId::of("t-1").ok(), NOW - 6));
+    let cases = [
+        ("jti", json!(7), Err(Refusal::Claims)),
+        ("jti", json!(""), Err(Refusal::Claims)),
+        ("jti", json!("x".repeat(256)), Ok(())),
+        ("jti", json!("x".repeat(257)), Err(Refusal::Claims)),
+        ("iat", json!(NOW.to_string()), Err(Refusal::Claims)),
+        ("iat", json!(-1), Err(Refusal::Lifetime)),
+        ("iat", json!(NOW + 30), Ok(())),
+        ("iat", json!(NOW + 31), Err(Refusal::NotYetValid)),
+    ];
+    for (name, value, expected) in cases {
+        assert_eq!(read(&with(name, value.clone())).map(|_| ()), expected, "{name}: {value}");
+    }
+}
+
+/// A revocation need not be kept for longer than that.
+#[test]
+fn no_token_is_valid_for_longer_than_any_may_be() {
+    let (_data, issuer) = issuer();
+    let verifier = issuer.verifier();
+    let read = |claims: &Value| verifier.read(&issuer.sign(claims).expect("signs"), now()).map(|_| ());
+    const DAY: i64 = 24 * 60 * 60;
+    let mut issued = with("iat", json!(NOW - 100));
+    issued["exp"] = json!(NOW - 100 + DAY);
+    assert_eq!(read(&issued), Ok(()));
+    issued["exp"] = json!(NOW - 99 + DAY);
+    assert_eq!(read(&issued), Err(Refusal::Lifetime));
+    assert_eq!(read(&with("exp", json!(NOW - 10 + DAY))), Ok(()), "from `nbf`, where it does not say when");
+    assert_eq!(read(&with("exp", json!(NOW - 9 + DAY))), Err(Refusal::Lifetime));
+    let (user, tenant) = ("nora".parse().expect("an id"), "north".parse().expect("an id"));
+    let issue = |ttl| issuer.issue(&user, &tenant, PurposeOfUse::Payment, Duration::from_secs(ttl));
+    assert!(matches!(issue(DAY as u64 + 1), Err(IssuerError::Lifetime { .. })));
+    let [one, other] = [issue(DAY as u64), issue(60)].map(|token| verifier.verify(&token.expect("issues")));
+    let [one, other] = [one, other].map(|viewer| viewer.expect("holds").token.id.expect("has an id"));
+    assert_ne!(one, other);
 }

@@ -25,12 +25,19 @@ pub struct TokenRules {
     pub audience: String,
     /// How far clocks may be apart: a token counts this much before its `nbf` and after its `exp`. Keep it small.
     pub leeway: Duration,
+    /// The longest from `iat` (or `nbf`, where there is none) to `exp`. A revocation is kept for as long.
+    pub max_lifetime: Duration,
 }
 
 impl TokenRules {
-    /// With a leeway of 30 s.
+    /// With a leeway of 30 s, and a day as the longest lifetime.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
-        Self { issuer: issuer.into(), audience: audience.into(), leeway: Duration::from_secs(30) }
+        Self {
+            issuer: issuer.into(),
+            audience: audience.into(),
+            leeway: Duration::from_secs(30),
+            max_lifetime: Duration::from_secs(24 * 60 * 60),
+        }
     }
 }
 

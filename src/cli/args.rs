@@ -154,6 +154,8 @@ pub enum DemoPerson {
     Nurse,
     /// A clerk of the billing office
     Billing,
+    /// Security staff: may end sessions
+    Security,
     /// Somebody who has nothing to do with her
     Stranger,
     /// A physician of the clinic, not of her care team
@@ -172,6 +174,7 @@ impl DemoPerson {
             Self::Guardian => "guardian",
             Self::Nurse => "nurse",
             Self::Billing => "billing",
+            Self::Security => "security",
             Self::Stranger => "stranger",
             Self::Physician => "physician",
             Self::Privacy => "privacy",

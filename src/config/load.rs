@@ -177,6 +177,11 @@ fn sections(config: &Config) -> Result<(), (&'static str, &'static str)> {
     must(!config.auth.audience.is_empty(), "auth.audience", "it must be what the tokens' `aud` holds")?;
     must(config.auth.leeway_seconds <= 300, "auth.leeway_seconds", "it must be at most 300")?;
     must(
+        (500..=60_000).contains(&config.auth.max_revocation_staleness_ms),
+        "auth.max_revocation_staleness_ms",
+        "it must be 500 to 60000: the list is read four times a second",
+    )?;
+    must(
         config.auth.mode == AuthMode::Embedded || config.auth.jwks_file.is_some(),
         "auth.mode",
         "the mode \"jwks_file\" needs the key `auth.jwks_file`",

@@ -147,6 +147,10 @@ pub struct Auth {
     pub audience: String,
     /// How far clocks may be apart at `exp` and `nbf`.
     pub leeway_seconds: u64,
+    /// The longest that a token may be valid, from `iat` to `exp`. Revocations are kept for as long.
+    pub max_token_lifetime: Period,
+    /// For how long what other gateways revoke may be unknown before nobody is let in.
+    pub max_revocation_staleness_ms: u64,
 }
 
 impl Default for Auth {
@@ -157,6 +161,8 @@ impl Default for Auth {
             issuer: "sluice".into(),
             audience: "sluice".into(),
             leeway_seconds: 5,
+            max_token_lifetime: Period::hours(24),
+            max_revocation_staleness_ms: 2_000,
         }
     }
 }

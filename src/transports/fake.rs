@@ -18,7 +18,11 @@ use sluice_schema::{
     position::{Cursor, Epoch, ReadVector},
     viewer::{PurposeOfUse, Viewer},
 };
-use sluice_subscriptions::{deliver::Subscriber, subscribers::moved_on};
+use sluice_subscriptions::{
+    deliver::Subscriber,
+    revocations::{Cut, Refused, Revocations, Session, Target, memory::node_alone},
+    subscribers::moved_on,
+};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -45,6 +49,22 @@ pub(super) struct FakeGate {
     pub(super) behind: Arc<Mutex<Option<Cursor>>>,
     /// By name; `away` can't be had.
     pub(super) acknowledged: Mutex<BTreeMap<String, Cursor>>,
+    revocations: Revocations,
+}
+
+impl FakeGate {
+    /// Revokes all that `nora` has.
+    pub(super) async fn revoke(&self) {
+        let (tenant, user) = ("north".parse().unwrap(), "nora".parse().unwrap());
+        self.revocations.revoke(&tenant, Target::User(user)).await.unwrap();
+    }
+}
+
+fn refused(why: Refused) -> ClientError {
+    match why {
+        Refused::Revoked => ClientError::new(Code::Unauthenticated, "revoked"),
+        Refused::Unknown => ClientError::unavailable(),
+    }
 }
 
 pub(super) struct Server {
@@ -64,6 +84,7 @@ impl Server {
             progress: Arc::new(Mutex::new(ReadVector(vec![7]))),
             behind: Arc::default(),
             acknowledged: Mutex::default(),
+            revocations: node_alone().await,
         };
         let (gate, drain) = (Arc::new(gate), CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -176,7 +197,12 @@ impl Gate for FakeGate {
             _ => return Err(ClientError::new(Code::Unauthenticated, "no")),
         };
         let (tenant, user) = ("north".parse().unwrap(), "nora".parse().unwrap());
-        Ok(Viewer { tenant, user, purpose: PurposeOfUse::Treatment, expires: Timestamp::now() + lasts })
+        let expires = Timestamp::now() + lasts;
+        Ok(Viewer { tenant, user, purpose: PurposeOfUse::Treatment, expires, token: Default::default() })
+    }
+
+    fn admit(&self, viewer: &Arc<Viewer>, cut: Arc<dyn Cut>) -> Result<Session, ClientError> {
+        self.revocations.admit(viewer, cut).map_err(refused)
     }
 
     fn parse(&self, request: GraphqlRequest) -> Result<Box<dyn Parsed>, ClientError> {

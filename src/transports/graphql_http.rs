@@ -15,7 +15,9 @@ use sluice_schema::{
 };
 
 use super::{
-    Answer, GraphqlRequest, OperationType, Parsed, Transport, bearer,
+    Answer, GraphqlRequest, OperationType, Parsed, Transport,
+    admitted::Admitted,
+    bearer,
     negotiate::{Media, is_json},
     router::Context,
     status::{error_body, http_status, respond},
@@ -63,11 +65,15 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
             StatusCode::BAD_REQUEST,
             "A subscription needs a WebSocket: connect to /graphql with the subprotocol `graphql-transport-ws`.",
         )),
-        Ok(parsed) => execute(context, viewer, parsed).await.map(|answer| executed(media, answer)),
+        Ok(parsed) => {
+            let admitted = Admitted::by(&*context.gate, &viewer)?;
+            let answer = admitted.unless_revoked(execute(context, viewer, parsed)).await??;
+            Ok(executed(media, answer))
+        }
     }
 }
 
-/// A mutation runs to its end even if the client goes away meanwhile; a query does not.
+/// A mutation runs to its end even if the client goes away meanwhile, or its token is revoked; a query does not.
 async fn execute(context: &Context, viewer: Arc<Viewer>, parsed: Box<dyn Parsed>) -> Result<Answer, Refused> {
     if parsed.operation_type() != OperationType::Mutation {
         return Ok(parsed.execute(viewer, Transport::Http).await);

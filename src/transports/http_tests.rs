@@ -206,3 +206,37 @@ async fn a_poll_ends_with_its_client_or_with_the_server() {
     server.drain.cancel();
     assert_eq!(request.await.unwrap(), (503, Some("UNAVAILABLE".into())));
 }
+
+#[tokio::test]
+async fn what_is_under_way_when_its_token_is_revoked_is_not_answered() {
+    type Asking = fn(&Server) -> RequestBuilder;
+    let asking: [Asking; 2] =
+        [|server| events(server, &[("channel", "/hang")]), |server| post(server, query("query slow"))];
+    for ask in asking {
+        let mut server = server().await;
+        let request = tokio::spawn(outcome(ask(&server)));
+        assert!(matches!(server.asked.recv().await, Some(Asked::Executing)));
+        server.gate.revoke().await;
+        assert_eq!(request.await.unwrap(), (401, Some("UNAUTHENTICATED".into())));
+    }
+}
+
+#[tokio::test]
+async fn a_mutation_runs_to_its_end_though_its_token_is_revoked() {
+    let mut server = server().await;
+    let request = tokio::spawn(outcome(post(&server, query("mutation slow"))));
+    assert!(matches!(server.asked.recv().await, Some(Asked::Executing)));
+    server.gate.revoke().await;
+    assert_eq!(request.await.unwrap(), (401, Some("UNAUTHENTICATED".into())));
+    server.gate.release.notify_one();
+    assert!(matches!(server.asked.recv().await, Some(Asked::Executed)));
+}
+
+#[tokio::test]
+async fn a_revoked_token_begins_nothing() {
+    let server = server().await;
+    server.gate.revoke().await;
+    for request in [events(&server, &[("channel", "/a")]), post(&server, query("query { a }"))] {
+        assert_eq!(outcome(request).await, (401, Some("UNAUTHENTICATED".into())));
+    }
+}

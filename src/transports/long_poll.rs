@@ -16,7 +16,9 @@ use sluice_schema::{
 };
 
 use super::{
-    Polled, bearer,
+    Polled,
+    admitted::Admitted,
+    bearer,
     router::Context,
     status::{error_response, respond},
 };
@@ -47,17 +49,18 @@ async fn poll(
     headers: &HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Polled, ClientError> {
-    let viewer = bearer::authenticate(&*context.gate, headers)?;
+    let viewer = Arc::new(bearer::authenticate(&*context.gate, headers)?);
     let Query(parameters) = parameters.map_err(|_| {
         ClientError::new(Code::BadRequest, "The parameters are `channel`, `after` and `wait`, each at most once.")
     })?;
     let pattern = channel(parameters.channel.as_deref())?;
     let after = parameters.after.as_deref().map(cursor).transpose()?;
     let wait = wait(parameters.wait.as_deref(), context)?.min(left(&viewer));
+    let admitted = Admitted::by(&*context.gate, &viewer)?;
     tokio::select! {
         biased;
         () = context.drain.cancelled() => Err(ClientError::unavailable()),
-        polled = context.gate.poll(&viewer, pattern, after, wait) => polled,
+        polled = admitted.unless_revoked(context.gate.poll(&viewer, pattern, after, wait)) => polled?,
     }
 }
 

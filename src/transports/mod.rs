@@ -1,6 +1,7 @@
 //! The wire protocols, a file or folder each. Each translates to the calls of [`Gate`] and nothing else: there is no
 //! second path to data.
 
+mod admitted;
 mod bearer;
 mod config;
 mod graphql_http;
@@ -23,7 +24,10 @@ use async_trait::async_trait;
 use sluice_schema::{
     channel::ChannelPattern, error::ClientError, ids::SubscriptionName, position::Cursor, viewer::Viewer,
 };
-use sluice_subscriptions::deliver::Subscriber;
+use sluice_subscriptions::{
+    deliver::Subscriber,
+    revocations::{Cut, Session},
+};
 
 pub use config::{InvalidTransportConfig, TransportConfig};
 pub use router::{router, tracked_router};
@@ -99,6 +103,13 @@ pub trait Parsed: Send {
 pub trait Gate: Send + Sync + 'static {
     /// Reads a bearer token (without the word "Bearer").
     fn authenticate(&self, token: &str) -> Result<Viewer, ClientError>;
+
+    /// Lets something begin by a viewer's token, for as long as the session is kept: `cut` ends it at once when the token is
+    /// revoked.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`: it was revoked. `UNAVAILABLE`: whether it was can't be told.
+    fn admit(&self, viewer: &Arc<Viewer>, cut: Arc<dyn Cut>) -> Result<Session, ClientError>;
 
     /// Parses a request, once, and holds it against the limits; an error is one that GraphQL answers with
     /// (`executed: false`).

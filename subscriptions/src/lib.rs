@@ -8,6 +8,7 @@ pub mod log;
 pub mod opened;
 pub mod relationships;
 pub mod render;
+pub mod revocations;
 pub mod route;
 pub mod subscribers;
 pub mod worker;

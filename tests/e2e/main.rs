@@ -14,4 +14,5 @@ mod installation;
 mod main_path;
 mod process;
 mod refusals;
+mod revoked_tokens;
 mod schema;

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::{Connection, Executor};
 
 use crate::{
     clients::PERSON,
-    harness::soon,
+    harness::{Server, Ws, soon},
     parts::{Postmaster, resident},
     scene::{
-        Scene, are_answered, are_refused, insist, insist_all, insist_by, keys, names_as_away, options, tells_once,
+        Scene, are_answered, are_refused, insist, insist_all, insist_by, keys, listen, names_as_away, options,
+        tells_once,
     },
 };
 
@@ -44,12 +46,38 @@ async fn away_nothing_happens_by_half_and_streams_hold_until_it_is_back() {
             checks.extend(insist_by(20, viewer, &meanwhile).await);
             checks.extend(insist_all(viewer, &keys("behind", BEHIND)).await);
             names_as_away(server, &[]).await;
-            // What a request asks PostgreSQL first is the member's key.
-            tells_once(server, "keys", 220, &checks[0]).await;
+            // What a request asks PostgreSQL first is the member's key. After two seconds it is not let in: what was revoked
+            // meanwhile can't be read.
+            tells_once(server, "keys", 20, &checks[0]).await;
             assert_eq!(insist(viewer, "meanwhile-7").await, insist(viewer, "meanwhile-7").await);
             checks
         })
         .await;
+}
+
+/// A token that was revoked meanwhile would be let in.
+#[tokio::test]
+async fn away_for_two_seconds_nobody_is_let_in_and_who_is_in_stays() {
+    const NOTHING: &str = "{ __typename }";
+    let server = Server::start(options()).await;
+    let viewer = server.viewer(PERSON);
+    let mut inside = listen(&server, PERSON).await;
+    let mut postgres = Postmaster::of_store();
+    postgres.stop().await;
+    let refused = async {
+        let mut look = tokio::time::interval(Duration::from_millis(100));
+        while viewer.graphql(NOTHING, Value::Null).await["errors"][0]["extensions"]["code"] != "UNAVAILABLE" {
+            look.tick().await;
+        }
+    };
+    soon("nobody is let in", refused).await;
+    let mut outside = Ws::greet(server.subscriptions_url(), server.token(PERSON)).await;
+    assert_eq!(outside.closed().await.map(|close| u16::from(close.code)), Some(1013));
+    inside.ping().await;
+    names_as_away(&server, &["revocations"]).await;
+    postgres.start().await;
+    names_as_away(&server, &[]).await;
+    assert_eq!(viewer.graphql(NOTHING, Value::Null).await["data"]["__typename"], "Query");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Two processes on one installation: one log, one set of keys and cursors.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use prost::Message;
 use serde_json::{Value, json};
@@ -9,7 +12,7 @@ use sluice_schema::{position::Cursor, proto::header::Header};
 use crate::{
     clients::{Clients, Door, Observed, PERSON},
     evidence,
-    harness::{MEMBER, Options, RICH, Server, WATCH, Ws, cursor, question, soon},
+    harness::{MEMBER, Options, RICH, Server, WATCH, Ws, code, cursor, question, soon},
     scene::{insist_all, keys, named},
 };
 
@@ -201,9 +204,40 @@ async fn either_may_die_and_what_it_had_asked_is_answered_all_the_same() {
     }
 }
 
+/// Security staff is at one, the sessions are at both.
+#[tokio::test]
+async fn what_one_revokes_both_end() {
+    /// What docs/operate.md promises.
+    const BOUND: Duration = Duration::from_secs(1);
+    const REVOKE: &str = "mutation { revokeTokens(input: { userId: \"u-nurse\" }) { userId } }";
+    let gateways = both(named).await;
+    let start = gateways[0].viewer("nurse").now().await;
+    let mut watching = [watch(&gateways[0], &start).await, watch(&gateways[1], &start).await];
+    let mut guardian = gateways[1].viewer("guardian").connect().await;
+    let answer = gateways[0].viewer("security").graphql(REVOKE, Value::Null).await;
+    assert_eq!(answer["data"]["revokeTokens"]["userId"], "u-nurse", "{answer}");
+    let acknowledged = Instant::now();
+    for ws in &mut watching {
+        let close = ws.closed().await.expect("with a close frame");
+        assert_eq!(u16::from(close.code), 4403);
+    }
+    let elapsed = acknowledged.elapsed();
+    assert!(elapsed < BOUND, "the other took {elapsed:?}");
+    println!("the other node's session ended {elapsed:?} after the answer");
+    for gateway in &gateways {
+        let refused = gateway.viewer("nurse").graphql("{ member(id: \"m-1001\") { id } }", Value::Null).await;
+        assert_eq!(code(&refused), "UNAUTHENTICATED");
+    }
+    guardian.ping().await;
+    // One that starts later knows it too.
+    let later = Server::start_in(gateways[0].home().clone(), named("c")).await;
+    let refused = later.with_token(gateways[0].token("nurse")).graphql("{ __typename }", Value::Null).await;
+    assert_eq!(code(&refused), "UNAUTHENTICATED");
+}
+
 /// Whether it asks payers now.
 async fn is_active(server: &Server) {
-    let mut look = tokio::time::interval(std::time::Duration::from_millis(50));
+    let mut look = tokio::time::interval(Duration::from_millis(50));
     while !server.log().contains("this node is the active one") {
         look.tick().await;
     }

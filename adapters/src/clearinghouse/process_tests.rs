@@ -26,6 +26,7 @@ async fn outcome(payer: &str, card_number: &str, latency: Latency) -> Eligibilit
         user: "u-1".parse().expect("id"),
         purpose: PurposeOfUse::Treatment,
         expires: "2099-01-01T00:00:00Z".parse().expect("time"),
+        token: Default::default(),
     };
     let mut input = request_input();
     input.payer_id = payer.into();

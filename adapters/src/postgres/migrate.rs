@@ -22,6 +22,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0003_keys.sql"),
     include_str!("migrations/0004_subscribers.sql"),
     include_str!("migrations/0005_audiences.sql"),
+    include_str!("migrations/0006_revocations.sql"),
 ];
 
 /// What the running gateway may do: no more than this, and nothing on the schema itself.
@@ -43,6 +44,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("SELECT, INSERT", "tenant_secrets"),
     ("SELECT, INSERT, DELETE", "data_keys"),
     ("SELECT, INSERT, UPDATE, DELETE", "subscribers"),
+    ("SELECT, INSERT, DELETE", "revocations"),
 ];
 
 /// Each table with each right that a gateway needs on it, columns aside.

@@ -9,6 +9,7 @@ mod error;
 mod keyring;
 mod lease;
 mod migrate;
+mod revocations;
 mod store;
 mod subscribers;
 
@@ -18,5 +19,6 @@ pub use error::OpenError;
 pub use keyring::{MasterKey, MasterKeyError, PostgresKeyring};
 pub use lease::Lease;
 pub use migrate::{Migrate, Migrated, migrate};
+pub use revocations::PostgresRevocations;
 pub use store::{PostgresStore, RecentLog, StoreOptions};
 pub use subscribers::PostgresSubscribers;

@@ -45,9 +45,9 @@ impl Freshness {
         }
     }
 
-    /// The revision of a write of our own.
-    pub(super) fn exact(at: ZedToken) -> Self {
-        Self::Exact(wire::revision(at))
+    /// At its revision.
+    pub(super) fn of_own_write(at: Option<ZedToken>) -> Self {
+        at.map_or(Self::Full, |at| Self::Exact(wire::revision(at)))
     }
 
     fn requirement(&self) -> Requirement {

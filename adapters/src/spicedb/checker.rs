@@ -91,8 +91,8 @@ async fn dispatch(client: Client, fresh: Arc<Fresh>, mut jobs: mpsc::Receiver<Jo
 async fn send(client: &Client, fresh: &Fresh, batch: Batch) {
     let formed = Instant::now();
     let at = match batch.at() {
-        Freshness::Full => fresh.since(formed).await.map(Freshness::exact),
-        Freshness::Told => fresh.since(fresh.last_told().unwrap_or(formed)).await.map(Freshness::exact),
+        Freshness::Full => fresh.since(formed).await.map(Freshness::of_own_write),
+        Freshness::Told => fresh.since(fresh.last_told().unwrap_or(formed)).await.map(Freshness::of_own_write),
         at => Ok(at.clone()),
     };
     let (request, waiting) = batch.into_request(at.as_ref().ok());

@@ -19,7 +19,16 @@ const LOOK_OVER: usize = 4096;
 /// The relationships that will expire.
 pub(super) struct Expirations {
     schema: Schema,
-    known: Mutex<Option<Known>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Unknown,
+    /// What was written since they began to be read.
+    Reading(Vec<Update>),
+    Known(Known),
 }
 
 #[derive(Default)]
@@ -48,11 +57,11 @@ pub(super) enum Until {
 
 impl Expirations {
     pub(super) fn new(schema: Schema) -> Self {
-        Self { schema, known: Mutex::default() }
+        Self { schema, state: Mutex::default() }
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Relations whose relationships may expire, behind their objects' type, in which SpiceDB has to be asked for them.
@@ -64,36 +73,56 @@ impl Expirations {
         relations
     }
 
-    /// These are all, as of a revision; what is written behind it is to be noted.
+    /// They are about to be read, as of a revision; what is written behind it is to be noted from now on.
+    pub(super) fn reading(&self) {
+        *self.state() = State::Reading(Vec::new());
+    }
+
+    /// These are all, as of that revision.
     pub(super) fn are(&self, relationships: impl IntoIterator<Item = Relationship>) {
         let mut known = Known::default();
         relationships.into_iter().for_each(|one| known.note(&self.schema, one));
-        *self.known() = Some(known);
+        let mut state = self.state();
+        if let State::Reading(since) = &mut *state {
+            std::mem::take(since).into_iter().for_each(|update| known.update(&self.schema, update));
+            *state = State::Known(known);
+        }
+    }
+
+    pub(super) fn are_known(&self) -> bool {
+        matches!(&*self.state(), State::Known(_))
     }
 
     /// Some may be missed from now on.
     pub(super) fn lost(&self) {
-        *self.known() = None;
+        *self.state() = State::Unknown;
     }
 
     pub(super) fn note(&self, update: Update) {
-        let Some(known) = &mut *self.known() else { return };
-        match update {
-            Update::Touch(one) => known.note(&self.schema, one),
-            Update::Delete(one) => known.note(&self.schema, Relationship { expires: None, ..one }),
+        match &mut *self.state() {
+            State::Unknown => {}
+            State::Reading(since) => since.push(update),
+            State::Known(known) => known.update(&self.schema, update),
         }
     }
 
     /// For a yes to this check.
     pub(super) fn until(&self, check: &Check) -> Until {
-        match &*self.known() {
-            None => Until::Unknown,
-            Some(known) => known.until(&self.schema, check).map_or(Until::Ever, Until::At),
+        match &*self.state() {
+            State::Unknown | State::Reading(_) => Until::Unknown,
+            State::Known(known) => known.until(&self.schema, check).map_or(Until::Ever, Until::At),
         }
     }
 }
 
 impl Known {
+    fn update(&mut self, schema: &Schema, update: Update) {
+        match update {
+            Update::Touch(one) => self.note(schema, one),
+            Update::Delete(one) => self.note(schema, Relationship { expires: None, ..one }),
+        }
+    }
+
     /// Without an expiration it is none any more, if it was one.
     fn note(&mut self, schema: &Schema, one: Relationship) {
         let answers = schema.touched_by(&one);
@@ -178,16 +207,22 @@ mod tests {
     }
 
     fn expirations() -> Expirations {
-        Expirations::new(Schema::parse(SCHEMA).unwrap())
+        let expirations = Expirations::new(Schema::parse(SCHEMA).unwrap());
+        expirations.reading();
+        expirations
     }
 
     #[test]
     fn until_they_are_read_nothing_is_known() {
-        let expirations = expirations();
+        let expirations = Expirations::new(Schema::parse(SCHEMA).unwrap());
+        expirations.note(Update::Touch(one(("member", "m-1"), "guardian", ("user", "u-1"), Some(60))));
+        expirations.are([]);
+        assert_eq!(until(&expirations, "m-1", "u-1"), Until::Unknown, "nobody began to read them");
+        expirations.reading();
         expirations.note(Update::Touch(one(("member", "m-1"), "guardian", ("user", "u-1"), Some(60))));
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::Unknown);
-        expirations.are([]);
-        assert_eq!(until(&expirations, "m-1", "u-1"), Until::Ever);
+        expirations.are([one(("member", "m-1"), "guardian", ("user", "u-1"), Some(10))]);
+        assert_eq!(until(&expirations, "m-1", "u-1"), Until::At(at(60)), "what was written meanwhile is newer");
         expirations.lost();
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::Unknown);
     }
@@ -226,6 +261,7 @@ mod tests {
         let expirations = expirations();
         expirations.are([one(("member", "m-1"), "guardian", ("user", "u-1"), Some(-1))]);
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::At(at(-1)));
+        expirations.reading();
         expirations.are([one(("member", "m-1"), "guardian", ("user", "u-1"), Some(-60))]);
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::Ever);
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sluice_subscriptions::relationships::{ObjectRef, Relationship, SubjectRef, Update};
+use sluice_subscriptions::relationships::{ObjectRef, Relationship, Schema, SubjectRef, Update};
 use spicedb_grpc_tonic::v1::ZedToken;
 use tonic::Status;
 
@@ -28,6 +28,8 @@ const LIVES: Duration = Duration::from_secs(60);
 /// What this process wrote last, and was told last.
 pub(super) struct Fresh {
     client: Client,
+    /// Whether the schema has what can be written.
+    able: bool,
     id: Arc<str>,
     state: Mutex<State>,
     /// Held while a revision is made, so that those who wait can have it too.
@@ -56,9 +58,10 @@ impl State {
 }
 
 impl Fresh {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, schema: &Schema) -> Self {
         let id = format!("{:032x}", fastrand::u128(..)).into();
-        Self { client, id, state: Mutex::default(), making: tokio::sync::Mutex::default() }
+        let able = schema.writable().any(|one| (one.object_type, one.relation) == (GATEWAY, BEAT));
+        Self { client, able, id, state: Mutex::default(), making: tokio::sync::Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -87,20 +90,24 @@ impl Fresh {
         self.state().told
     }
 
-    /// A revision that holds everything that was written before an instant.
-    pub(super) async fn since(&self, instant: Instant) -> Result<ZedToken, Status> {
+    /// A revision that holds everything that was written before an instant; `None` under a schema without gateways, where
+    /// SpiceDB's own consistency has to do.
+    pub(super) async fn since(&self, instant: Instant) -> Result<Option<ZedToken>, Status> {
+        if !self.able {
+            return Ok(None);
+        }
         let found = || self.state().written.as_ref().filter(|written| written.began >= instant).map(|w| w.at.clone());
         if let Some(at) = found() {
-            return Ok(at);
+            return Ok(Some(at));
         }
         let _making = self.making.lock().await;
         if let Some(at) = found() {
-            return Ok(at);
+            return Ok(Some(at));
         }
         let began = Instant::now();
         let at = self.client.write(vec![wire::update(&Update::Touch(self.nothing()))]).await?;
         self.beat(began, at.clone());
-        Ok(at)
+        Ok(Some(at))
     }
 
     /// Nobody's access depends on it.

@@ -75,7 +75,7 @@ impl SpiceDb {
             return Err(OpenError::Limits);
         }
         let (parsed, client) = (Schema::parse(schema)?, Client::new(options)?);
-        let fresh = Arc::new(Fresh::new(client.clone()));
+        let fresh = Arc::new(Fresh::new(client.clone(), &parsed));
         let checker = Checker::start(client.clone(), fresh.clone(), options.max_in_flight);
         let opened = Self {
             client,
@@ -89,6 +89,11 @@ impl SpiceDb {
         };
         opened.read_schema().await?;
         Ok(opened)
+    }
+
+    /// Whether it is known when answers end by themselves: not before all relationships that expire were read.
+    pub fn knows_expirations(&self) -> bool {
+        self.expirations.are_known()
     }
 
     /// Before a write is answered those who keep answers have given up what it touches. Whether one that failed has happened

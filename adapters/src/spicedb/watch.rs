@@ -79,9 +79,13 @@ impl Watcher {
         let mut pause = FIRST_PAUSE;
         while self.heed.strong_count() > 0 {
             let began = Instant::now();
-            let why = tokio::select! {
-                why = self.watch() => why,
-                why = self.beat() => why,
+            // Canaries begin behind the place where Watch does, or the first of them would not come back.
+            let why = match self.client.head().await {
+                Err(status) => refusal::call(&status).to_string(),
+                Ok(head) => tokio::select! {
+                    why = self.watch(head) => why,
+                    why = self.beat() => why,
+                },
             };
             self.known_until(None);
             self.expirations.lost();
@@ -97,13 +101,12 @@ impl Watcher {
         }
     }
 
-    /// Over one stream; ends with why there is no more.
-    async fn watch(&self) -> String {
+    /// Over one stream, from a revision on; ends with why there is no more.
+    async fn watch(&self, head: ZedToken) -> String {
         let follow = async {
-            let head = self.client.head().await?;
-            self.expirations.are(self.all_that_expire(&head).await?);
+            self.expirations.reading();
             let request = WatchRequest {
-                optional_start_cursor: Some(head),
+                optional_start_cursor: Some(head.clone()),
                 optional_update_kinds: [WatchKind::IncludeRelationshipUpdates, WatchKind::IncludeSchemaUpdates]
                     .map(i32::from)
                     .into(),
@@ -113,10 +116,21 @@ impl Watcher {
             self.touched(&[Touched::Everything]);
             // It answers with its first change: the canary's.
             let mut stream = self.within(self.client.watch().watch(request)).await?.into_inner();
-            loop {
-                let told = self.within(stream.message()).await?;
-                self.hear(told.ok_or_else(|| Status::unavailable("the stream ended"))?);
-            }
+            let listen = async {
+                let ended: Result<std::convert::Infallible, Status> = loop {
+                    match self.within(stream.message()).await {
+                        Ok(Some(told)) => self.hear(told),
+                        Ok(None) => break Err(Status::unavailable("the stream ended")),
+                        Err(status) => break Err(status),
+                    }
+                };
+                ended
+            };
+            let read = async {
+                self.expirations.are(self.all_that_expire(&head).await?);
+                Ok(())
+            };
+            tokio::try_join!(listen, read).map(|(never, ())| never)
         };
         let ended: Result<std::convert::Infallible, Status> = follow.await;
         match ended {

@@ -1,5 +1,5 @@
 //! What is durable in a data directory, on SQLite: the event store that is the log too, the audit trail, the keys, the
-//! relationships and the subscribers, each a file of its own with one writer of its own.
+//! relationships, the subscribers and the revoked tokens, each a file of its own with one writer of its own.
 
 mod audit;
 mod data_dir;
@@ -7,6 +7,7 @@ mod database;
 mod error;
 mod keyring;
 mod relationships;
+mod revocations;
 mod store;
 mod subscribers;
 #[cfg(test)]
@@ -19,5 +20,6 @@ pub use data_dir::DataDir;
 pub use error::OpenError;
 pub use keyring::SqliteKeyring;
 pub use relationships::SqliteJournal;
+pub use revocations::SqliteRevocations;
 pub use store::{SqliteStore, StoreOptions};
 pub use subscribers::SqliteSubscribers;

@@ -34,6 +34,7 @@ fn viewer(tenant: &str, user: &str) -> Viewer {
         user: user.parse().expect("id"),
         purpose: PurposeOfUse::Treatment,
         expires: "2027-01-01T00:00:00Z".parse().expect("time"),
+        token: Default::default(),
     }
 }
 

@@ -37,6 +37,7 @@ fn viewer() -> Viewer {
         user: "u-1".parse().expect("id"),
         purpose: PurposeOfUse::Treatment,
         expires: "2099-01-01T00:00:00Z".parse().expect("time"),
+        token: Default::default(),
     }
 }
 

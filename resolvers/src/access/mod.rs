@@ -18,7 +18,6 @@ use sluice_schema::{
 };
 use sluice_subscriptions::{
     access::Question,
-    audit::{Action, AuditRecord},
     relationships::{ObjectRef, Relationship, RelationshipsError, SubjectRef, Update},
 };
 
@@ -82,13 +81,8 @@ impl<'c> Change<'c> {
 
     /// Records what is about to be done: ids, and no reason. Without a record nothing is done.
     async fn record(&self, updates: &[Update]) -> Result<()> {
-        let action = Action::Administer {
-            actor: self.scope.recipient(),
-            operation: self.operation.to_owned(),
-            patient: self.patient.clone(),
-            subject: updates.iter().map(text).collect::<Vec<_>>().join(", "),
-        };
-        let record = AuditRecord { at: Timestamp::now(), tenant: self.scope.viewer.tenant.clone(), action };
+        let subject = updates.iter().map(text).collect::<Vec<_>>().join(", ");
+        let record = self.scope.administers(self.operation, self.patient.clone(), &subject);
         self.services.engine.audit(vec![record]).await.map_err(fail)
     }
 

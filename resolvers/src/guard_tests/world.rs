@@ -36,6 +36,7 @@ use sluice_subscriptions::{
     opened::{KeysUnavailable, OpenedEvent, PayloadKeys},
     relationships::{Embedded, NoJournal, Relationships, SCHEMA},
     render::{Projection, Seen},
+    revocations::memory::node_alone,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -109,6 +110,7 @@ impl World {
             access,
             relationships: relationships.clone(),
             engine: engine.clone(),
+            revocations: node_alone().await,
         };
         let graph = Graph::new(services.clone(), Limits::default()).expect("the schema is annotated");
         let (facts, _running) = (HashMap::new(), shutdown.drop_guard());

@@ -9,6 +9,6 @@ pub use annotations::{FieldEntry, MESSAGES, MessageTable, Payload, Redact, table
 pub use demand::{Demand, View};
 pub use label::{Label, Mask, Sensitivities, Visibilities};
 pub use permissions::{
-    ACTS, BREAK_GLASS, MANAGE, MANAGE_ACCESS, Permission, REQUEST_ELIGIBILITY_CHECK, REVOKE_TOKENS, SHARE, permissions,
-    permissions_for,
+    ACTS, BREAK_GLASS, MANAGE, MANAGE_ACCESS, ON_CARE_TEAM, ON_TENANT, Permission, REQUEST_ELIGIBILITY_CHECK,
+    REVOKE_TOKENS, SHARE, permissions, permissions_for,
 };

@@ -39,8 +39,14 @@ pub const ACTS: [&str; 4] = [REQUEST_ELIGIBILITY_CHECK, SHARE, MANAGE_ACCESS, BR
 /// Who may say who is on a `care_team`.
 pub const MANAGE: &str = "manage";
 
-/// Who may end sessions, on the `tenant`.
+/// Every permission on a `care_team` that Sluice asks about.
+pub const ON_CARE_TEAM: [&str; 1] = [MANAGE];
+
+/// Who may end sessions of a tenant.
 pub const REVOKE_TOKENS: &str = "revoke_tokens";
+
+/// Every permission on a `tenant` that Sluice asks about.
+pub const ON_TENANT: [&str; 1] = [REVOKE_TOKENS];
 
 /// What to check to learn the mask of a viewer who comes for this purpose, as far as an answer depends on it. The same
 /// for everybody of one purpose, whatever the answers: the count tells nothing.

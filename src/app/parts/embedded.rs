@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sluice_adapters::sqlite::{
-    DataDir, SqliteAudit, SqliteJournal, SqliteKeyring, SqliteStore, SqliteSubscribers, StoreOptions,
+    DataDir, SqliteAudit, SqliteJournal, SqliteKeyring, SqliteRevocations, SqliteStore, SqliteSubscribers, StoreOptions,
 };
+use sluice_schema::access;
 use sluice_subscriptions::relationships::{self, Embedded};
 
 use super::{Place, StartError, Storage};
@@ -20,6 +21,7 @@ pub(super) struct Files {
     audit: Arc<SqliteAudit>,
     keyring: Arc<SqliteKeyring>,
     subscribers: Arc<SqliteSubscribers>,
+    revocations: Arc<SqliteRevocations>,
 }
 
 pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
@@ -30,6 +32,7 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
     let audit = Arc::new(SqliteAudit::open(&directory, config.server.node.as_deref().unwrap_or(NODE)).await?);
     let keyring = Arc::new(SqliteKeyring::open(&directory).await?);
     let subscribers = Arc::new(SqliteSubscribers::open(&directory).await?);
+    let revocations = Arc::new(SqliteRevocations::open(&directory).await?);
     Ok(Storage {
         store: store.clone(),
         outbox: store.clone(),
@@ -37,7 +40,8 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
         audit: audit.clone(),
         keyring: keyring.clone(),
         subscribers: subscribers.clone(),
-        place: Place::Files(Files { directory, store, audit, keyring, subscribers }),
+        revocations: revocations.clone(),
+        place: Place::Files(Files { directory, store, audit, keyring, subscribers, revocations }),
     })
 }
 
@@ -46,6 +50,8 @@ impl Files {
         let journal = SqliteJournal::open(&self.directory).await?;
         let embedded = Embedded::open(relationships::SCHEMA, journal, Arc::new(Timestamp::now)).await?;
         embedded.require("member", relationships::required_permissions()).map_err(StartError::Relationships)?;
+        embedded.require("tenant", access::ON_TENANT).map_err(StartError::Relationships)?;
+        embedded.require("care_team", access::ON_CARE_TEAM).map_err(StartError::Relationships)?;
         Ok(embedded)
     }
 
@@ -54,5 +60,6 @@ impl Files {
         self.audit.close().await;
         self.keyring.close().await;
         self.subscribers.close().await;
+        self.revocations.close().await;
     }
 }

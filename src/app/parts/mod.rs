@@ -27,6 +27,7 @@ use sluice_subscriptions::{
     audit::AuditTrail,
     log::{Checkpoints, EventLog, LogError},
     relationships::{self, Relationships, RelationshipsError},
+    revocations::{RevocationsUnavailable, TokenRevocations},
     subscribers::SubscriberState,
 };
 
@@ -65,6 +66,8 @@ pub enum StartError {
     Authorization(#[from] relationships::OpenError),
     #[error("the authorization schema does not fit this program: {0}")]
     Relationships(#[source] RelationshipsError),
+    #[error("{0}: whom to let in is not known")]
+    Revocations(#[from] RevocationsUnavailable),
     #[error(transparent)]
     Issuer(#[from] IssuerError),
     #[error("`auth.jwks_file` is needed with the mode `jwks_file`: name the file that holds the issuer's public keys")]
@@ -100,6 +103,7 @@ struct Storage {
     audit: Arc<dyn AuditTrail>,
     keyring: Arc<dyn Keyring>,
     subscribers: Arc<dyn SubscriberState>,
+    revocations: Arc<dyn TokenRevocations>,
     place: Place,
 }
 
@@ -169,6 +173,10 @@ impl Parts {
     /// Where clients are that go by a name.
     pub(super) fn subscribers(&self) -> Arc<dyn SubscriberState> {
         self.storage.subscribers.clone()
+    }
+
+    pub(super) fn revocations(&self) -> Arc<dyn TokenRevocations> {
+        self.storage.revocations.clone()
     }
 
     pub(super) fn eligibility(&self) -> EligibilityService {

@@ -4,8 +4,8 @@ use std::{fs, sync::Arc, time::Duration};
 
 use sluice_adapters::{
     postgres::{
-        Lease, MasterKey, OpenError, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions, PostgresStore,
-        PostgresSubscribers, RecentLog, StoreOptions,
+        Lease, MasterKey, OpenError, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions, PostgresRevocations,
+        PostgresStore, PostgresSubscribers, RecentLog, StoreOptions,
     },
     spicedb::{SchemaState, SpiceDb, SpiceDbOptions},
 };
@@ -39,6 +39,7 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
         audit: audit.clone(),
         keyring,
         subscribers: Arc::new(PostgresSubscribers::new(&db)),
+        revocations: Arc::new(PostgresRevocations::open(&db)),
         place: Place::Platform(Platform { db, store, audit }),
     })
 }

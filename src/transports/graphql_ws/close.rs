@@ -75,6 +75,13 @@ impl Close {
         )
     }
 
+    pub(super) fn revoked() -> Self {
+        Self::new(
+            4403,
+            "Forbidden: the token was revoked; connect again with a new one and resume with your last cursor",
+        )
+    }
+
     pub(super) fn subprotocol() -> Self {
         Self::new(4406, "Subprotocol not acceptable: use graphql-transport-ws")
     }
@@ -113,6 +120,7 @@ mod tests {
             Close::too_big(usize::MAX),
             Close::forbidden(),
             Close::expired(),
+            Close::revoked(),
             Close::subprotocol(),
         ];
         for close in all {

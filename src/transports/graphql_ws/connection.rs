@@ -5,6 +5,7 @@ use std::{cell::RefCell, io, ops::ControlFlow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use sluice_schema::{ids::SubscriptionName, viewer::Viewer};
+use sluice_subscriptions::revocations::{Cut, Session};
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -65,7 +66,7 @@ impl Task {
         if self.serve().await == End::Gone {
             return;
         }
-        self.connection.operations.stop_all();
+        self.connection.operations.end();
         let timeout = self.connection.context.config.close_timeout;
         if timeout_at(Instant::now() + timeout, self.send_rest()).await != Ok(End::Closing) {
             return;
@@ -203,14 +204,29 @@ struct Connection {
     operations: Arc<Operations>,
     viewer: Option<Arc<Viewer>>,
     durable: Option<Arc<Durable>>,
+    /// There once the client is known.
+    session: Option<Session>,
     /// Whether the client has sent its close frame.
     said_goodbye: bool,
+}
+
+/// The end of a socket whose token was revoked, from whichever thread. Its task only follows.
+struct Cutter {
+    outbox: Arc<Outbox>,
+    operations: Arc<Operations>,
+}
+
+impl Cut for Cutter {
+    fn cut(&self) {
+        self.outbox.cut(&Close::revoked());
+        self.operations.end();
+    }
 }
 
 impl Drop for Connection {
     /// However its task ended.
     fn drop(&mut self) {
-        self.operations.stop_all();
+        self.operations.end();
         self.outbox.abandon();
     }
 }
@@ -230,6 +246,7 @@ impl Connection {
             outbox,
             viewer: None,
             durable: None,
+            session: None,
             said_goodbye: false,
             context,
         }
@@ -253,6 +270,8 @@ impl Connection {
     }
 
     fn handle(&mut self, input: Input<'_>) {
+        let is_revoked = self.session.as_ref().is_some_and(Session::is_revoked);
+        let input = if is_revoked { Input::TokenRevoked } else { input };
         let actions = self.protocol.handle(input);
         actions.into_iter().for_each(|action| self.act(action));
         self.outbox.flush();
@@ -285,17 +304,20 @@ impl Connection {
             Action::Stop(operation) => self.operations.stop(&operation),
             Action::Close(close) => {
                 tracing::debug!(code = close.code, "closing a socket");
-                self.operations.stop_all();
+                self.operations.end();
                 self.outbox.close(&close);
             }
         }
     }
 
     fn authenticate(&mut self, token: &str, durable: Option<SubscriptionName>) {
-        let result = self.context.gate.authenticate(token).map(|viewer| {
-            let viewer = Arc::new(viewer);
+        let gate = &self.context.gate;
+        let result = gate.authenticate(token).map(Arc::new).and_then(|viewer| {
+            let cutter = Cutter { outbox: self.outbox.clone(), operations: self.operations.clone() };
+            self.session = Some(gate.admit(&viewer, Arc::new(cutter))?);
             self.viewer = Some(viewer.clone());
             self.durable = durable.map(|name| Durable::recall(&self.context, self.outbox.clone(), viewer, name));
+            Ok(())
         });
         self.handle(Input::Authenticated(result.map_err(|error| error.code)));
     }

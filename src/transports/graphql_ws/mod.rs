@@ -20,6 +20,8 @@ mod durable_tests;
 #[cfg(test)]
 mod protocol_tests;
 #[cfg(test)]
+mod revoked_tests;
+#[cfg(test)]
 mod socket_tests;
 
 use std::sync::Arc;

@@ -27,8 +27,15 @@ pub(super) struct Operations {
     tasks: TaskTracker,
     permits: Semaphore,
     starts: Arc<Semaphore>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
     /// By their numbers. Few: mostly one, and idle sockets are many.
-    running: Mutex<Vec<(u64, Running)>>,
+    running: Vec<(u64, Running)>,
+    /// Nothing more begins.
+    ended: bool,
 }
 
 /// Dropping it ends the operation, a mutation excepted: that is never cut off half-way.
@@ -65,12 +72,12 @@ impl Operations {
             tasks: context.tasks.clone(),
             permits: Semaphore::new(concurrency),
             starts: Arc::clone(&context.starts),
-            running: Mutex::default(),
+            table: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Running)>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `durable`: of a client that goes by a name.
@@ -88,27 +95,31 @@ impl Operations {
         let kind = parsed.operation_type();
         let stream = Arc::new(Stream { head: operation.head.clone(), wanted: AtomicBool::new(true) });
         // Held until the entry is there: the task may be quick.
-        let mut running = self.lock();
+        let mut table = self.lock();
+        if table.ended {
+            return;
+        }
         let (number, id) = (operation.number, Arc::clone(&operation.id));
         let job = Job { operations: Arc::clone(self), viewer, durable, operation, parsed, stream: Arc::clone(&stream) };
         let task = self.tasks.spawn(job.run());
         let abort = (kind != OperationType::Mutation).then(|| task.abort_handle());
         let kind = if kind == OperationType::Subscription { Kind::Starting } else { Kind::Execution };
-        running.push((number, Running { id, stream, abort, kind }));
+        table.running.push((number, Running { id, stream, abort, kind }));
     }
 
     pub(super) fn stop(&self, operation: &Operation) {
         // Bound, so that it is dropped after the lock is given back.
         let stopped = {
-            let mut running = self.lock();
+            let running = &mut self.lock().running;
             let place = running.iter().position(|(number, _)| *number == operation.number);
             place.map(|place| running.swap_remove(place))
         };
         drop(stopped);
     }
 
-    pub(super) fn stop_all(&self) {
-        let stopped = std::mem::take(&mut *self.lock());
+    /// All of them, and for good: one that waits for its turn, or is asked for later, does not begin.
+    pub(super) fn end(&self) {
+        let stopped = std::mem::replace(&mut *self.lock(), Table { running: Vec::new(), ended: true });
         drop(stopped);
     }
 
@@ -117,7 +128,7 @@ impl Operations {
     /// a client has to be told whom a progress is true for.
     pub(super) fn reached(&self, progress: &Cursor) -> Option<Vec<String>> {
         let mut ids = Vec::new();
-        for (_, running) in self.lock().iter() {
+        for (_, running) in &self.lock().running {
             match &running.kind {
                 Kind::Execution => {}
                 Kind::Live(live) if has_reached(live.as_ref(), progress) => ids.push(running.id.to_string()),
@@ -130,7 +141,7 @@ impl Operations {
 
     /// Keeps the subscription, unless it was stopped while it started.
     fn keep(&self, number: u64, live: Box<dyn Subscription>) {
-        let unwanted = match self.lock().iter_mut().find(|(other, _)| *other == number) {
+        let unwanted = match self.lock().running.iter_mut().find(|(other, _)| *other == number) {
             Some((_, running)) => {
                 running.kind = Kind::Live(live);
                 running.abort = None;

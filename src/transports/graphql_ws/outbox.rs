@@ -169,6 +169,19 @@ impl Outbox {
         self.close_with(websocket::close_payload(close.code, close.reason()), close.after_queue);
     }
 
+    /// Nothing of what waits leaves, as of now. Where a message has left in part, or the socket is being closed already, it breaks
+    /// off without a close frame: the rest would leave after this.
+    pub(super) fn cut(&self, close: &Close) {
+        self.change(|queue| {
+            let is_closing = queue.state == State::Closed && !queue.entries.is_empty();
+            if queue.written > 0 || is_closing {
+                queue.break_off();
+            }
+            self.close_queue(queue, websocket::close_payload(close.code, close.reason()), false);
+        });
+        self.work.notify_one();
+    }
+
     /// The client closes: its close frame is answered.
     pub(super) fn answer_close(&self, payload: &[u8]) {
         let code = websocket::closing_code(payload);
@@ -176,18 +189,20 @@ impl Outbox {
     }
 
     fn close_with(&self, payload: Vec<u8>, after_queue: bool) {
-        self.change(|queue| {
-            if queue.state == State::Closed {
-                return;
-            }
-            if !after_queue {
-                queue.clear();
-            }
-            queue.state = State::Closed;
-            queue.push(Outgoing::Close(payload));
-            queue.write();
-            self.work.notify_one();
-        });
+        self.change(|queue| self.close_queue(queue, payload, after_queue));
+    }
+
+    fn close_queue(&self, queue: &mut Queue, payload: Vec<u8>, after_queue: bool) {
+        if queue.state == State::Closed {
+            return;
+        }
+        if !after_queue {
+            queue.clear();
+        }
+        queue.state = State::Closed;
+        queue.push(Outgoing::Close(payload));
+        queue.write();
+        self.work.notify_one();
     }
 
     /// Lets go of the socket and of everything that waits.

@@ -266,3 +266,48 @@ async fn a_ping_never_tells_less_than_was_sent() {
     assert!(!tells(&cursor(&[8, 3])), "a client that came with a cursor is not sent back behind it");
     assert!(tells(&cursor(&[9, 3])));
 }
+
+#[tokio::test]
+async fn one_that_is_cut_sends_nothing_of_what_waits() {
+    let pair = Pair::standard().await;
+    let event = stream("1");
+    let push = |number: u64| {
+        let payload = Bytes::from(format!("{{\"n\":{number}}}"));
+        pair.outbox.push_event(&event, &payload, &ReadVector(vec![number]))
+    };
+    push(1).unwrap();
+    pair.outbox.flush();
+    push(2).unwrap();
+    pair.outbox.cut(&Close::revoked());
+    assert_eq!(push(3), Err(Gone::Closed));
+    assert_eq!(pair.budget.used(), 0);
+    let all = pair.read_all().await;
+    assert_eq!((all.len(), &all[0]), (2, &Message::text(r#"{"id":"1","type":"next","payload":{"n":1}}"#)));
+    assert!(close(&Close::revoked())(&all[1]));
+}
+
+/// The rest of an event would leave after it was said that nothing does.
+#[tokio::test]
+async fn one_that_is_cut_within_an_event_breaks_off() {
+    let pair = Pair::new(usize::MAX, usize::MAX).await;
+    let event = stream("1");
+    while !matches!(pair.outbox.status(), Status::Open { blocked: true }) || pair.outbox.lock().written == 0 {
+        pair.outbox.push_event(&event, &Bytes::from(vec![b'1'; 3_000_000]), &ReadVector(vec![1])).unwrap();
+        pair.outbox.flush();
+    }
+    pair.outbox.cut(&Close::revoked());
+    assert_eq!((pair.outbox.status(), pair.budget.used()), (Status::Broken, 0));
+    pair.outbox.work().await;
+    assert!(pair.read_all().await.iter().all(|message| message.len() > 3_000_000), "each is whole or lost");
+}
+
+#[tokio::test]
+async fn one_that_is_cut_while_it_is_closed_sends_nothing_more_either() {
+    let pair = Pair::new(usize::MAX, usize::MAX).await;
+    let sent = pair.stall(100_000);
+    pair.outbox.push_event(&stream("1"), &Bytes::from_static(b"{}"), &ReadVector(vec![1])).unwrap();
+    pair.outbox.close(&Close::going_away(Duration::ZERO));
+    pair.outbox.cut(&Close::revoked());
+    assert_eq!(pair.outbox.status(), Status::Broken);
+    assert!(pair.read_all().await.len() <= sent);
+}

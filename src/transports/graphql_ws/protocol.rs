@@ -38,6 +38,8 @@ pub(super) enum Input<'a> {
     /// The answer to [`Action::Authenticate`].
     Authenticated(Result<(), Code>),
     TokenExpired,
+    /// The socket was cut: nothing is sent any more, and nothing that comes is looked at.
+    TokenRevoked,
     PingDue,
     /// The outgoing queue is over its bound; the client is to come back after `retry`.
     Lagging {
@@ -143,6 +145,7 @@ impl Protocol {
             Input::InitTimeout => Vec::new(),
             Input::Authenticated(result) => self.authenticated(result),
             Input::TokenExpired => self.close(Close::expired()),
+            Input::TokenRevoked => self.close(Close::revoked()),
             Input::PingDue => self.ping_due(),
             Input::Lagging { retry } => self.close(Close::lagging(retry)),
             Input::Drain { retry } => {

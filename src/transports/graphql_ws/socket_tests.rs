@@ -35,14 +35,14 @@ impl Client {
     }
 
     /// Open, and acknowledged.
-    async fn ready(server: &Server, token: &str) -> Self {
+    pub(super) async fn ready(server: &Server, token: &str) -> Self {
         let mut client = Self::open(server).await;
         client.init(token).await;
         assert_eq!(client.json().await["type"], "connection_ack");
         client
     }
 
-    async fn init(&mut self, token: &str) {
+    pub(super) async fn init(&mut self, token: &str) {
         let authorization = format!("Bearer {token}");
         self.send(json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await;
     }
@@ -62,6 +62,17 @@ impl Client {
         }
     }
 
+    /// A round trip: the server has read what was sent before.
+    pub(super) async fn ping(&mut self) {
+        self.send(json!({ "type": "ping" })).await;
+        assert_eq!(self.json().await["type"], "pong");
+    }
+
+    /// Reads one message; `false` where it was the last, however the connection ended.
+    pub(super) async fn goes_on(&mut self) -> bool {
+        matches!(self.0.next().await, Some(Ok(message)) if !message.is_close())
+    }
+
     /// The code and reason of the close frame; messages before it are passed over.
     pub(super) async fn closed(mut self) -> (u16, String) {
         loop {
@@ -78,7 +89,7 @@ pub(super) async fn server() -> Server {
     Server::start(TransportConfig::default()).await
 }
 
-fn event(subscriber: &Arc<dyn Subscriber>, number: u64) -> Result<(), Gone> {
+pub(super) fn event(subscriber: &Arc<dyn Subscriber>, number: u64) -> Result<(), Gone> {
     subscriber.next(&Bytes::from(json!({ "data": number }).to_string()), &ReadVector(vec![number]))?;
     subscriber.flush();
     Ok(())
@@ -133,9 +144,7 @@ async fn no_more_run_at_once_than_allowed() {
     let mut client = Client::ready(&server, "nora").await;
     client.subscribe("slow", "mutation slow").await;
     client.subscribe("next", "query { a }").await;
-    // A pong shows that both were read.
-    client.send(json!({ "type": "ping" })).await;
-    assert_eq!(client.json().await["type"], "pong");
+    client.ping().await;
     assert!(matches!(server.asked.recv().await, Some(Asked::Executing)));
     assert!(server.asked.try_recv().is_err(), "the second waits");
     server.gate.release.notify_one();

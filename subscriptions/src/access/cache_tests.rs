@@ -17,6 +17,7 @@ fn viewer(tenant: usize, user: usize) -> Viewer {
         user: USERS[user].parse().unwrap(),
         purpose: PurposeOfUse::Treatment,
         expires: Timestamp::MAX,
+        token: Default::default(),
     }
 }
 

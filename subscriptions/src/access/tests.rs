@@ -4,13 +4,13 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use sluice_schema::{
-    access::{REQUEST_ELIGIBILITY_CHECK, Sensitivities, Visibilities},
+    access::{REQUEST_ELIGIBILITY_CHECK, REVOKE_TOKENS, Sensitivities, Visibilities},
     proto::privacy::{Sensitivity, Visibility},
     viewer::PurposeOfUse,
 };
 
 use super::*;
-use crate::relationships::{Relationship, Revision, Update};
+use crate::relationships::{Embedded, NoJournal, Relationship, Revision, SCHEMA, SubjectRef, Update};
 
 /// Says yes to everything, and counts what it was asked.
 #[derive(Default)]
@@ -40,7 +40,7 @@ async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
     use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
     for purpose in [PatientRequest, Treatment, Payment, Operations] {
         let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-        let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX };
+        let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX, token: Default::default() };
         let there = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
         let missing = Question { member: None, ..there };
         let mask = only(access.decide_for(&[there]).await.unwrap()).mask;
@@ -59,7 +59,8 @@ async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let member: MemberId = "m-1".parse().unwrap();
     let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-    let viewer = Viewer { tenant, user, purpose: PurposeOfUse::Payment, expires: Timestamp::MAX };
+    let viewer =
+        Viewer { tenant, user, purpose: PurposeOfUse::Payment, expires: Timestamp::MAX, token: Default::default() };
     let staff = Mask { visibilities: Visibilities::of(Visibility::Staff), ..Mask::NOTHING };
     let hiv = Mask { sensitivities: Sensitivities::of(Sensitivity::Hiv), ..staff };
     for (demand, checks) in [(staff, 1), (hiv, 2), (Mask::EVERYTHING, 6), (Mask::NOTHING, 0)] {
@@ -67,6 +68,30 @@ async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
         let mask = only(access.decide_for(&[question]).await.unwrap()).mask;
         assert_eq!(mask, mask.within(demand), "what was not asked about stays closed");
         assert_eq!(std::mem::take(&mut *relationships.0.lock().unwrap()), [checks]);
+    }
+}
+
+#[tokio::test]
+async fn what_goes_for_a_tenant_is_asked_anew_each_time() {
+    let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
+    let relationships: Arc<dyn Relationships> = Arc::new(embedded);
+    let access = Access::new(relationships.clone(), Duration::from_secs(1));
+    let viewer = |tenant: &str| {
+        let (tenant, user) = (tenant.parse().unwrap(), "u-1".parse().unwrap());
+        Viewer { tenant, user, purpose: PurposeOfUse::Operations, expires: Timestamp::MAX, token: Default::default() }
+    };
+    let (hers, other) = (viewer("acme"), viewer("birch"));
+    let security = Relationship {
+        resource: ObjectRef::new("tenant", &hers.tenant, "acme"),
+        relation: "security".into(),
+        subject: SubjectRef { object: ObjectRef::new("user", &hers.tenant, "u-1"), relation: None },
+        expires: None,
+    };
+    for update in [Update::Touch, Update::Delete] {
+        let expected = matches!(update(security.clone()), Update::Touch(_));
+        relationships.write(vec![update(security.clone())]).await.unwrap();
+        assert_eq!(access.has(&hers, ("tenant", "acme"), REVOKE_TOKENS).await.unwrap(), expected);
+        assert!(!access.has(&other, ("tenant", "acme"), REVOKE_TOKENS).await.unwrap(), "it is another tenant's");
     }
 }
 

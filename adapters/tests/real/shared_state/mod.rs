@@ -1,7 +1,8 @@
-//! What nodes share on PostgreSQL beside the events: audit trail, keyring and subscribers.
+//! What nodes share on PostgreSQL beside the events: audit trail, keyring, subscribers and revocations.
 
 mod audit;
 mod keyring;
+mod revocations;
 mod subscribers;
 
 use std::time::Duration;

@@ -147,6 +147,7 @@ impl People {
             user: "u-1".parse().unwrap(),
             purpose: PurposeOfUse::Treatment,
             expires: Timestamp::MAX,
+            token: Default::default(),
         };
         Self { viewer, member: "m-1".parse().unwrap() }
     }
@@ -284,9 +285,12 @@ async fn a_grant_that_another_takes_away_ends_as_soon_as_it_is_told() {
 /// Watch never tells it, and the bound is far away: the answer itself said until when it holds.
 #[tokio::test]
 async fn a_grant_that_expires_is_used_until_its_instant_and_no_longer() {
-    let far = Duration::from_secs(40);
-    let following = super::connect_with(|options| SpiceDbOptions { max_staleness: far, ..options }).await;
+    let server = OwnServer::start_with(&[HEARTBEAT]).await;
+    let following = connect(SpiceDbOptions { max_staleness: Duration::from_secs(40), ..server.options() }).await;
     let (deciding, people) = (Deciding::over(following), People::new());
+    while !deciding.relationships.spicedb.knows_expirations() {
+        tokio::task::yield_now().await;
+    }
     let [team, nurse] = people.care();
     let until = Timestamp::now() + SignedDuration::from_secs(3);
     let updates = [team, Relationship { expires: Some(until), ..nurse }].map(Update::Touch);

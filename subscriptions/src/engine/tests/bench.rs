@@ -201,6 +201,7 @@ pub(super) fn viewer_of(tenant: &str, name: &str) -> Viewer {
         user: name.parse().expect("a user"),
         purpose,
         expires: Timestamp::MAX,
+        token: Default::default(),
     }
 }
 

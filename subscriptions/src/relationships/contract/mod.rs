@@ -18,6 +18,10 @@ use expiration
 
 definition user {}
 
+definition gateway {
+	relation beat: gateway with expiration
+}
+
 definition group {
 	relation member: user | user with expiration | group#member
 	relation owner: user

@@ -40,6 +40,7 @@ fn unsupported(problem: &Problem) -> &'static str {
 fn sluices_own_schema_has_every_permission_that_sluice_asks_about() {
     let schema = Schema::parse(SCHEMA).unwrap();
     schema.require("member", required_permissions()).unwrap();
+    schema.require("tenant", sluice_schema::access::ON_TENANT).unwrap();
     assert!(required_permissions().any(|name| name == "see_as_staff_for_operations"));
     assert!(required_permissions().any(|name| name == "request_eligibility_check"));
 }
