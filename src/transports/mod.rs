@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use sluice_schema::{
     channel::ChannelPattern, error::ClientError, ids::SubscriptionName, position::Cursor, viewer::Viewer,
 };
-use sluice_subscriptions::deliver::Subscriber;
+use sluice_subscriptions::{audit::EndReason, deliver::Subscriber};
 
 pub use config::{InvalidTransportConfig, TransportConfig};
 pub use router::{router, tracked_router};
@@ -73,6 +73,9 @@ pub trait Subscription: Send {
     fn place(&self) -> Option<Cursor> {
         None
     }
+
+    /// Why it will be dropped, for the audit trail.
+    fn ends_because(&self, _why: EndReason) {}
 }
 
 /// A request that is GraphQL and within the limits. Nothing of it was executed.

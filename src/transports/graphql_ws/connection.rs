@@ -5,6 +5,7 @@ use std::{cell::RefCell, io, ops::ControlFlow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use sluice_schema::{ids::SubscriptionName, viewer::Viewer};
+use sluice_subscriptions::audit::EndReason;
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -65,7 +66,7 @@ impl Task {
         if self.serve().await == End::Gone {
             return;
         }
-        self.connection.operations.stop_all();
+        self.connection.operations.stop_all(EndReason::ConnectionClosed);
         let timeout = self.connection.context.config.close_timeout;
         if timeout_at(Instant::now() + timeout, self.send_rest()).await != Ok(End::Closing) {
             return;
@@ -210,7 +211,7 @@ struct Connection {
 impl Drop for Connection {
     /// However its task ended.
     fn drop(&mut self) {
-        self.operations.stop_all();
+        self.operations.stop_all(EndReason::ConnectionClosed);
         self.outbox.abandon();
     }
 }
@@ -285,7 +286,7 @@ impl Connection {
             Action::Stop(operation) => self.operations.stop(&operation),
             Action::Close(close) => {
                 tracing::debug!(code = close.code, "closing a socket");
-                self.operations.stop_all();
+                self.operations.stop_all(close.why);
                 self.outbox.close(&close);
             }
         }

@@ -10,6 +10,7 @@ use sluice_schema::{
     position::Cursor,
     viewer::Viewer,
 };
+use sluice_subscriptions::audit::EndReason;
 use tokio::{sync::Semaphore, task::AbortHandle};
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +39,14 @@ struct Running {
     stream: Arc<Stream>,
     abort: Option<AbortHandle>,
     kind: Kind,
+}
+
+impl Running {
+    fn ends_because(&self, why: EndReason) {
+        if let Kind::Live(live) = &self.kind {
+            live.ends_because(why);
+        }
+    }
 }
 
 enum Kind {
@@ -97,6 +106,7 @@ impl Operations {
         running.push((number, Running { id, stream, abort, kind }));
     }
 
+    /// The client wants no more of it.
     pub(super) fn stop(&self, operation: &Operation) {
         // Bound, so that it is dropped after the lock is given back.
         let stopped = {
@@ -104,11 +114,13 @@ impl Operations {
             let place = running.iter().position(|(number, _)| *number == operation.number);
             place.map(|place| running.swap_remove(place))
         };
+        stopped.iter().for_each(|(_, running)| running.ends_because(EndReason::Completed));
         drop(stopped);
     }
 
-    pub(super) fn stop_all(&self) {
+    pub(super) fn stop_all(&self, why: EndReason) {
         let stopped = std::mem::take(&mut *self.lock());
+        stopped.iter().for_each(|(_, running)| running.ends_because(why));
         drop(stopped);
     }
 

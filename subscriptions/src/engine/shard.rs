@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     access::RESOURCE,
+    audit::EndReason,
     log::{LogError, reader::Reader},
     opened::OpenedEvent,
     relationships::{ObjectRef, Touched},
@@ -82,6 +83,18 @@ struct Shard {
     /// Changes after which it is not decided yet who goes on.
     undecided: Vec<Touched>,
     decide_at: Instant,
+}
+
+/// However it ended, so did all that it had.
+impl Drop for Shard {
+    fn drop(&mut self) {
+        let in_order = self.shared.shutdown.is_cancelled();
+        let why = if in_order { EndReason::Shutdown } else { EndReason::Failed };
+        for live in self.subscriptions.values() {
+            live.ends_because(why);
+            live.end(&self.vector, None);
+        }
+    }
 }
 
 type Change = Arc<[Touched]>;
