@@ -114,6 +114,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn it_says_why_subscriptions_end_with_it() {
+        for (close, why) in [
+            (Close::going_away(Duration::ZERO), EndReason::Shutdown),
+            (Close::lagging(Duration::ZERO), EndReason::Lagging),
+            (Close::expired(), EndReason::TokenExpired),
+            (Close::silent(), EndReason::ConnectionClosed),
+        ] {
+            assert_eq!(close.why, why, "{close:?}");
+        }
+    }
+
+    #[test]
     fn a_reason_fits_its_frame_and_stays_text() {
         let all = [
             Close::going_away(Duration::MAX),

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod audiences;
+mod heads;
 
 mod contract {
     use super::*;
