@@ -373,6 +373,23 @@ fn a_copy_beside_the_file_tells_what_the_file_does_not_any_more() {
     );
 }
 
+/// Somebody cuts the file, lets the signer go on, and then puts back what he had cut: every line is signed, and counts on.
+#[test]
+fn a_head_of_another_history_of_the_file_is_found() {
+    let mut trail = one(false);
+    let before = trail.lines();
+    trail.put_lines(&before[..1]);
+    for number in [3, 5] {
+        let end = Link { number, hash: trail.rows[number as usize - 1].3.clone().try_into().unwrap() };
+        trail.sign("node-0.boot", end, false);
+    }
+    assert!(trail.is_whole());
+    let mut lines = trail.lines();
+    lines[1].clone_from(&before[1]);
+    trail.put_lines(&lines);
+    assert!(matches!(trail.verify(), Err(HeadsError::Broken { line: 3, why: BadHead::DoesNotFollow, .. })));
+}
+
 #[test]
 fn half_a_line_that_a_crash_left_is_passed_over_and_cut_off_by_the_next_head() {
     let mut trail = one(false);
