@@ -9,6 +9,7 @@ use sluice_schema::{
     channel::ChannelPattern, error::ClientError, ids::SubscriptionName, position::Cursor, viewer::Viewer,
 };
 use sluice_subscriptions::{
+    audit::EndReason,
     deliver::Subscriber,
     engine::{Engine, Handle, Start, Subscribe},
     render::JsonProjection,
@@ -63,6 +64,10 @@ struct Running(Handle);
 impl Subscription for Running {
     fn place(&self) -> Option<Cursor> {
         Some(self.0.place())
+    }
+
+    fn ends_because(&self, why: EndReason) {
+        self.0.ends_because(why);
     }
 }
 

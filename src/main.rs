@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sluice::{
-    cli::{self, AuditCommand, Cli, Command, Failure, ServeArgs},
+    cli::{self, AuditCommand, Cli, Command, Failure, MasterKeyCommand, ServeArgs},
     shutdown::Signals,
     telemetry,
 };
@@ -33,9 +33,15 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Token(args) => println!("{}", cli::token(&args.config()?, &args)?),
         Command::Schema => print!("{}", cli::schema()),
         Command::Migrate(args) => println!("{}", cli::migrate(&args).await?),
-        Command::MasterKey { file } => println!("{}", cli::master_key(&file)?),
+        Command::MasterKey(args) => match args.command() {
+            MasterKeyCommand::Make { file } => println!("{}", cli::master_key(&file)?),
+            MasterKeyCommand::Rotate(args) => println!("{}", cli::rotate_master_key(&args).await?),
+        },
+        Command::EraseMember(args) => println!("{}", cli::erase_member(&args.config()?, &args).await?),
         Command::Doctor(place) => print!("{}", cli::doctor(&place.config()?).await?),
-        Command::Audit(AuditCommand::Verify(place)) => println!("{}", cli::audit_verify(&place.config()?).await?),
+        Command::Audit(AuditCommand::Verify(args)) => println!("{}", cli::audit_verify(&args.config()?, &args).await?),
+        Command::Audit(AuditCommand::PublicKey(place)) => println!("{}", cli::audit_public_key(&place.config()?)?),
+        Command::Audit(AuditCommand::RotateKey(place)) => println!("{}", cli::audit_rotate_key(&place.config()?)?),
     }
     Ok(())
 }

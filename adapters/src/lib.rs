@@ -1,11 +1,13 @@
 //! The outside.
 
 mod audit_chain;
+pub mod audit_heads;
 pub mod clearinghouse;
 mod failpoint;
 pub mod kafka;
 mod placement;
 pub mod postgres;
+mod private_file;
 mod record;
 mod retention;
 mod revocation_row;

@@ -5,6 +5,7 @@ mod banner;
 mod counted;
 mod demo;
 mod embed;
+mod heads;
 mod keys;
 mod outage;
 mod parts;
@@ -32,7 +33,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::demo::Identity;
 pub use self::embed::{Altered, Ports};
 pub use self::parts::StartError;
-pub(crate) use self::parts::{kafka_options, postgres_options, spicedb_options};
+pub(crate) use self::parts::{
+    NODE, kafka_options, make_data_dir, master_key, node, postgres_options, sign_heads, spicedb_options,
+};
 use self::{keys::KeyringKeys, parts::Parts, threads::PartsThread, watched::Watched};
 use crate::{
     auth::{Issuer, TokenRules, Verifier},
@@ -108,6 +111,7 @@ impl App {
         tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
         background::start(&parts, &config, &tasks).await?;
         probes::start(&parts, &health, &tasks);
+        heads::start(&parts, &config, &health, &tasks);
         let gate = match config.server.has(Role::Gateway) {
             true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks, altered).await?)),
             false => None,
@@ -141,8 +145,17 @@ impl App {
             tracing::warn!("some connections did not end in time");
         }
         self.tasks.drain(grace).await;
+        self.ends_recorded(grace).await;
         self.parts.close().await;
         failed.map_or(Ok(()), |name| Err(RunError::Task(name)))
+    }
+
+    /// What ended with this process is on record before the trail is closed.
+    async fn ends_recorded(&self, at_most: Duration) {
+        let Some(gate) = &self.gate else { return };
+        if tokio::time::timeout(at_most, gate.engine.over()).await.is_err() {
+            tracing::warn!("the ends of some subscriptions are not in the audit trail: it took too long");
+        }
     }
 
     fn router(&self, drain: CancellationToken, connections: TaskTracker) -> Router {

@@ -1,7 +1,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sluice_schema::viewer::PurposeOfUse;
+use sluice_schema::{
+    ids::{MemberId, TenantId},
+    viewer::PurposeOfUse,
+};
 
 use crate::config::{Config, ConfigError, Period, Sources};
 
@@ -25,6 +28,7 @@ Examples:
   sluice token --as nurse                     A token for the demo nurse, to paste into a client
   sluice schema > schema.graphql              The graph, for a federation router or a code generator
   sluice audit verify --data-dir .sluice      Is the audit trail whole?
+  sluice erase-member --tenant t --member m   Make all events of a member unreadable, for ever
   sluice doctor --config sluice.toml          Do the database, the broker and SpiceDB answer as they should?";
 
 #[derive(Debug, Subcommand)]
@@ -43,11 +47,11 @@ pub enum Command {
     /// Make Sluice's tables in a PostgreSQL database, or bring them up to date
     #[command(after_help = MIGRATE_HELP)]
     Migrate(MigrateArgs),
-    /// Make the master key that the keys in PostgreSQL are wrapped with
-    MasterKey {
-        /// The file to make, readable by its owner only; one that is there is left alone
-        file: PathBuf,
-    },
+    /// Make the master key that the keys in PostgreSQL are wrapped with, or put another in its place
+    MasterKey(MasterKeyArgs),
+    /// Destroy a member's key: nobody can read her events any more, wherever they are
+    #[command(after_help = ERASE_HELP)]
+    EraseMember(EraseMemberArgs),
     /// Look at each configured part: does it answer, in which version, with which rights, and what to do
     Doctor(Place),
 }
@@ -56,9 +60,17 @@ pub enum Command {
 pub enum AuditCommand {
     /// Check that no record was altered, removed or put in
     ///
-    /// Reads the hash chain of every writer. Ends with code 0 where all chains are whole, and with 1 and the first
-    /// broken record where they are not. Sluice may run meanwhile.
-    Verify(Place),
+    /// Reads the hash chain of every writer, and holds it against the signed heads. Ends with code 0 where all is whole, with 1
+    /// and what was found where it is not, and with 2 where it can't be told. Sluice may run meanwhile.
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Print the public key of this installation's signed heads: keep it where the trail is not
+    PublicKey(Place),
+    /// Put a new key in the place of the one that heads are signed with
+    ///
+    /// The old one is destroyed; its public half is kept beside the new one. A running Sluice signs with the old one until it is
+    /// started again.
+    RotateKey(Place),
 }
 
 const SERVE_HELP: &str = "\
@@ -96,6 +108,95 @@ pub struct MigrateArgs {
     /// The role that gateways connect with
     #[arg(long, value_name = "ROLE")]
     pub grant_to: Option<String>,
+}
+
+const VERIFY_HELP: &str = "\
+Examples:
+  sluice audit verify
+  sluice audit verify --config sluice.toml --heads node-1.jsonl --heads node-2.jsonl --public-key keys.txt
+
+Each node keeps heads of its own: name the files of all. Give --public-key what was noted when the keys were made. Without it
+the keys are derived from the signing key that is here, and whoever could write here could have signed anew.";
+
+const ERASE_HELP: &str = "\
+The key can't be brought back but from a backup. The audit trail stays: it says who saw what, by ids. With embedded parts stop
+Sluice first. With PostgreSQL it may run: gateways forget the key within milliseconds, or, where one has lost its
+connection without a word, within five seconds and postgres.deadline_ms.
+
+Example:
+  sluice erase-member --tenant clinic-a --member m-1001 --yes";
+
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// A file of signed heads; more than once for several nodes [default: audit.heads_file]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_heads")]
+    pub heads: Vec<PathBuf>,
+    /// A public key, or a file of them; more than once for several signers [default: of the signing key here]
+    #[arg(long, value_name = "FILE|BASE64", conflicts_with = "no_heads")]
+    pub public_key: Vec<String>,
+    /// Look at the chains alone: what was cut off at their ends is not found
+    #[arg(long)]
+    pub no_heads: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct EraseMemberArgs {
+    /// The member's tenant
+    #[arg(long, value_name = "ID")]
+    pub tenant: TenantId,
+    /// The member
+    #[arg(long, value_name = "ID")]
+    pub member: MemberId,
+    /// Do it: without this nothing is done
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct MasterKeyArgs {
+    #[command(subcommand)]
+    command: Option<MasterKeyCommand>,
+    /// The file to make, readable by its owner only; one that is there is left alone
+    #[arg(required = true)]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum MasterKeyCommand {
+    /// Make the file of a new key: what happens without this word
+    Make {
+        /// The file to make, readable by its owner only; one that is there is left alone
+        file: PathBuf,
+    },
+    /// Wrap all tenants' keys with another master key, in one transaction; payloads stay as they are
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(RotateArgs),
+}
+
+const ROTATE_HELP: &str = "\
+It connects as the owner of the tables. Nodes that run with the old key go on with the tenants that they know: give each the new
+file, and restart it. It may be repeated: where the new key counts already, nothing is done.
+
+Example:
+  sluice master-key new.key
+  sluice master-key rotate --url postgres://owner@db.example.org/sluice --old master.key --new new.key";
+
+#[derive(Debug, Clone, Args)]
+pub struct RotateArgs {
+    /// The database, as the owner of the tables
+    #[arg(long, value_name = "URL", env = "SLUICE_MIGRATE_URL", hide_env_values = true)]
+    pub url: String,
+    /// The file of the key that counts now
+    #[arg(long, value_name = "FILE")]
+    pub old: PathBuf,
+    /// The file of the key that is to count
+    #[arg(long, value_name = "FILE")]
+    pub new: PathBuf,
 }
 
 /// Which installation is meant.
@@ -194,6 +295,30 @@ impl Cli {
     /// What to do: `serve` where nothing else was said.
     pub fn command(self) -> Command {
         self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+impl MasterKeyArgs {
+    /// What to do: to make a key where only a file was named.
+    pub fn command(self) -> MasterKeyCommand {
+        // The parser asks for one of the two.
+        self.command.unwrap_or_else(|| MasterKeyCommand::Make { file: self.file.unwrap_or_default() })
+    }
+}
+
+impl VerifyArgs {
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        self.place.config()
+    }
+}
+
+impl EraseMemberArgs {
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        self.place.config()
     }
 }
 

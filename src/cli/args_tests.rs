@@ -65,8 +65,41 @@ fn demo_people_are_named_alike_on_the_command_line_and_in_the_ready_file() {
 
 #[test]
 fn audit_verify_takes_a_directory() {
-    let Command::Audit(AuditCommand::Verify(place)) = parse("sluice audit verify --data-dir elsewhere") else {
+    let Command::Audit(AuditCommand::Verify(args)) = parse("sluice audit verify --data-dir elsewhere") else {
         panic!()
     };
-    assert_eq!(place.config().unwrap().data_dir, PathBuf::from("elsewhere"));
+    let config = args.config().unwrap();
+    assert_eq!(config.data_dir, PathBuf::from("elsewhere"));
+    assert_eq!(config.heads_file(), PathBuf::from("elsewhere/audit-heads.jsonl"));
+}
+
+#[test]
+fn audit_verify_takes_several_files_and_keys_or_no_heads_at_all() {
+    let line = "sluice audit verify --heads a --heads b --public-key keys.txt --public-key AAAA";
+    let Command::Audit(AuditCommand::Verify(args)) = parse(line) else { panic!() };
+    assert_eq!((args.heads.len(), args.public_key.len(), args.no_heads), (2, 2, false));
+    refused("sluice audit verify --no-heads --heads a");
+}
+
+#[test]
+fn a_master_key_is_made_by_naming_a_file_and_rotated_by_naming_two() {
+    for line in ["sluice master-key m.key", "sluice master-key make m.key"] {
+        let Command::MasterKey(args) = parse(line) else { panic!("{line}") };
+        let MasterKeyCommand::Make { file } = args.command() else { panic!("{line}") };
+        assert_eq!(file, PathBuf::from("m.key"));
+    }
+    let Command::MasterKey(args) = parse("sluice master-key rotate --url postgres://o@h/d --old a --new b") else {
+        panic!()
+    };
+    assert!(matches!(args.command(), MasterKeyCommand::Rotate(_)));
+    refused("sluice master-key");
+    refused("sluice master-key rotate --url postgres://o@h/d --old a");
+}
+
+#[test]
+fn an_erasure_names_a_tenant_and_a_member() {
+    let Command::EraseMember(args) = parse("sluice erase-member --tenant acme --member m-1") else { panic!() };
+    assert_eq!((args.tenant.as_str(), args.member.as_str(), args.yes), ("acme", "m-1", false));
+    refused("sluice erase-member --tenant acme --yes");
+    assert!(refused("sluice erase-member --tenant acme --member a/b").contains("a member id"));
 }

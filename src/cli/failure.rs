@@ -13,16 +13,28 @@ pub enum Failure {
     Bind { address: SocketAddr, error: io::Error },
     #[error("cannot listen for SIGTERM and SIGINT: {0}")]
     Signals(#[source] io::Error),
+    /// The audit trail is not whole.
+    #[error("{0}")]
+    Broken(String),
+    /// Whether the audit trail is whole can't be told.
+    #[error("the audit trail could not be verified: {0}")]
+    Unverified(String),
+    /// What can't be undone was not asked for twice.
+    #[error("{0}")]
+    Unconfirmed(String),
     /// A part could not start, or failed while it ran.
     #[error("{0}")]
     App(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Failure {
-    /// 2 where the command line or the configuration is wrong and nothing was started, else 1.
+    /// 2 where the command line or the configuration is wrong and nothing was started, and where a question has no answer; else 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Telemetry(TelemetryError::BadFilter(_)) => ExitCode::from(2),
+            Self::Config(_)
+            | Self::Telemetry(TelemetryError::BadFilter(_))
+            | Self::Unverified(_)
+            | Self::Unconfirmed(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

@@ -1,16 +1,25 @@
 //! The command line: what can be said, and what it does.
 
 mod args;
+mod audit;
+mod erase;
 mod failure;
+mod operator;
+mod progress;
 mod wiring;
 
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 
-pub use args::{AuditCommand, Cli, Command, DemoPerson, MigrateArgs, Place, ServeArgs, TokenArgs};
+pub use args::{
+    AuditCommand, Cli, Command, DemoPerson, EraseMemberArgs, MasterKeyArgs, MasterKeyCommand, MigrateArgs, Place,
+    RotateArgs, ServeArgs, TokenArgs, VerifyArgs,
+};
+pub use audit::{audit_public_key, audit_rotate_key, audit_verify};
+pub use erase::erase_member;
 pub use failure::Failure;
-pub use wiring::{audit_verify, build, doctor, master_key, migrate, run, schema, token};
+pub use wiring::{build, doctor, master_key, migrate, rotate_master_key, run, schema, token};
 
 /// Opens the port.
 ///

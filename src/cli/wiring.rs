@@ -1,25 +1,21 @@
 //! Where the commands call the application.
 
-use std::{error::Error, fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{error::Error, fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
-use sluice_adapters::{
-    postgres::{self, MasterKey, PostgresAuditReader},
-    sqlite::SqliteAudit,
-};
-use sluice_subscriptions::audit::Verified;
+use sluice_adapters::postgres::{self, MasterKey, Postgres, PostgresKeyring, PostgresOptions};
 use tokio::net::TcpListener;
 
 use super::{
     Failure,
-    args::{MigrateArgs, TokenArgs},
+    args::{MigrateArgs, RotateArgs, TokenArgs},
 };
 use crate::{
     app::{self, App, Identity},
-    config::{Config, StoreKind},
+    config::Config,
     telemetry::Metrics,
 };
 
-fn failure(error: impl Error + Send + Sync + 'static) -> Failure {
+pub(super) fn failure(error: impl Error + Send + Sync + 'static) -> Failure {
     Failure::App(Box::new(error))
 }
 
@@ -67,19 +63,6 @@ pub fn schema() -> String {
     sluice_resolvers::sdl()
 }
 
-async fn verify(config: &Config) -> Result<Verified, Failure> {
-    match config.parts.store {
-        StoreKind::Embedded => {
-            let reader = SqliteAudit::open_read_only(config.data_dir.join("audit.db")).await.map_err(failure)?;
-            reader.verify().await.map_err(failure)
-        }
-        StoreKind::Postgres => {
-            let reader = PostgresAuditReader::connect(&config.postgres.url.0).await.map_err(failure)?;
-            reader.verify().await.map_err(failure)
-        }
-    }
-}
-
 /// Makes the tables, or brings them up to date; what was done, for a person to read.
 ///
 /// # Errors
@@ -116,6 +99,29 @@ pub fn master_key(file: &Path) -> Result<String, Failure> {
     ))
 }
 
+/// How long connecting and each statement of a rotation may take.
+const ROTATION: Duration = Duration::from_secs(60);
+
+/// Wraps the tenants' keys with another master key; what was done, for a person to read.
+///
+/// # Errors
+/// A file is no key, the old one is not the one that counts, or the database refuses.
+pub async fn rotate_master_key(args: &RotateArgs) -> Result<String, Failure> {
+    let [old, new] = [&args.old, &args.new].map(MasterKey::from_file);
+    let (old, new) = (old.map_err(failure)?, new.map_err(failure)?);
+    let options = PostgresOptions { url: args.url.clone(), max_connections: 1, deadline: ROTATION };
+    let db = Postgres::connect(&options).await.map_err(failure)?;
+    let rotated = PostgresKeyring::rotate_master(&db, &old, &new).await;
+    db.close().await;
+    Ok(match rotated.map_err(failure)? {
+        0 => "The new master key counts; no tenant's keys had to be wrapped anew.".into(),
+        tenants => format!(
+            "The keys of {tenants} tenants are wrapped with the new master key. Give every node the new file and restart it; \
+             backups from before still need the old one."
+        ),
+    })
+}
+
 /// Looks at each configured part; what was found, for a person to read.
 ///
 /// # Errors
@@ -126,18 +132,5 @@ pub async fn doctor(config: &Config) -> Result<String, Failure> {
         Ok(report.to_string())
     } else {
         Err(Failure::App(format!("not all is well\n{report}").into()))
-    }
-}
-
-/// Checks the audit trail; what was found, for a person to read.
-///
-/// # Errors
-/// A chain is broken, or there is none.
-pub async fn audit_verify(config: &Config) -> Result<String, Failure> {
-    match verify(config).await? {
-        Verified::Intact { records } => Ok(format!("The audit trail is whole: {records} records, each chained to the one before.")),
-        Verified::Broken { writer, number, why } => Err(Failure::App(
-            format!("the audit trail is broken at record {number} of writer {writer}: {why}; keep the file as it is, and find out who wrote to it").into(),
-        )),
     }
 }

@@ -186,6 +186,11 @@ fn sections(config: &Config) -> Result<(), (&'static str, &'static str)> {
         "auth.mode",
         "the mode \"jwks_file\" needs the key `auth.jwks_file`",
     )?;
+    must(
+        (1..=86_400).contains(&config.audit.head_interval_seconds),
+        "audit.head_interval_seconds",
+        "it must be 1 to 86400",
+    )?;
     must(config.eligibility.deadline_seconds > 0, "eligibility.deadline_seconds", one)?;
     must(config.eligibility.max_in_flight > 0, "eligibility.max_in_flight", one)?;
     must(

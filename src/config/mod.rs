@@ -17,5 +17,6 @@ pub use parts::{Kafka, LogKind, Parts, Postgres, RelationshipsKind, SpiceDb, Sto
 pub use period::Period;
 pub use secret::Secret;
 pub use sections::{
-    Auth, AuthMode, Clearinghouse, Config, Demo, Eligibility, Latency, Limits, LogFormat, Role, Server, Telemetry,
+    Audit, Auth, AuthMode, Clearinghouse, Config, Demo, Eligibility, Latency, Limits, LogFormat, Role, Server,
+    Telemetry,
 };

@@ -32,6 +32,7 @@ pub struct Config {
     pub transports: TransportConfig,
     pub limits: Limits,
     pub auth: Auth,
+    pub audit: Audit,
     pub eligibility: Eligibility,
     pub demo: Demo,
     pub telemetry: Telemetry,
@@ -51,6 +52,7 @@ impl Default for Config {
             transports: TransportConfig::default(),
             limits: Limits::default(),
             auth: Auth::default(),
+            audit: Audit::default(),
             eligibility: Eligibility::default(),
             demo: Demo::default(),
             telemetry: Telemetry::default(),
@@ -62,6 +64,16 @@ impl Config {
     /// Whether demo people exist and have tokens: only where Sluice signs tokens itself.
     pub fn has_demo_people(&self) -> bool {
         self.demo.enabled && self.auth.mode == AuthMode::Embedded
+    }
+
+    /// Where signed heads of the audit trail are kept.
+    pub fn heads_file(&self) -> PathBuf {
+        self.audit.heads_file.clone().unwrap_or_else(|| self.data_dir.join("audit-heads.jsonl"))
+    }
+
+    /// What they are signed with.
+    pub fn audit_signing_key_file(&self) -> PathBuf {
+        self.audit.signing_key_file.clone().unwrap_or_else(|| self.data_dir.join("audit-signing.pk8"))
     }
 }
 
@@ -174,6 +186,24 @@ pub enum AuthMode {
     Embedded,
     /// An identity provider signs; its public keys are in a file.
     JwksFile,
+}
+
+/// How the end of the audit trail is vouched for; docs/audit.md.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// How often it is signed where the trail is: what was cut off since the last time goes unnoticed.
+    pub head_interval_seconds: u64,
+    /// Where the signed heads are kept; a file of the data directory where it is not set.
+    pub heads_file: Option<PathBuf>,
+    /// The key that they are signed with, made where there is none; a file of the data directory where it is not set.
+    pub signing_key_file: Option<PathBuf>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { head_interval_seconds: 60, heads_file: None, signing_key_file: None }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -25,6 +25,7 @@ use sluice_schema::{
     channel::ChannelPattern, error::ClientError, ids::SubscriptionName, position::Cursor, viewer::Viewer,
 };
 use sluice_subscriptions::{
+    audit::EndReason,
     deliver::Subscriber,
     revocations::{Cut, Session},
 };
@@ -77,6 +78,9 @@ pub trait Subscription: Send {
     fn place(&self) -> Option<Cursor> {
         None
     }
+
+    /// Why it will be dropped, for the audit trail.
+    fn ends_because(&self, _why: EndReason) {}
 }
 
 /// A request that is GraphQL and within the limits. Nothing of it was executed.

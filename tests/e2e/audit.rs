@@ -1,5 +1,9 @@
 //! What is seen is in the audit trail first, and the trail can't be altered unnoticed.
 
+mod ends;
+mod erasure;
+mod heads;
+
 use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
@@ -22,9 +26,15 @@ async fn after_a_run() -> Home {
 }
 
 async fn verify(home: &Home) -> (bool, String) {
-    let output = run(&["audit", "verify"], home, &[]).await;
+    let (code, words) = command(home, &["audit", "verify"]).await;
+    (code == Some(0), words)
+}
+
+/// How it ended, and all that it said.
+async fn command(home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(arguments, home, &[]).await;
     let words = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(words).unwrap())
+    (output.status.code(), String::from_utf8(words).unwrap())
 }
 
 /// By one who may write to the trail, and so can also take away the triggers that make it append-only.
@@ -63,7 +73,7 @@ struct Tampering {
     postgres: &'static str,
 }
 
-const TAMPERINGS: [Tampering; 3] = [
+const TAMPERINGS: [Tampering; 5] = [
     Tampering {
         sqlite: "UPDATE records SET body = replace(body, 'u-nurse', 'u-other') WHERE number = 2",
         postgres: "UPDATE sluice.audit_records SET body = replace(body, 'u-nurse', 'u-other') WHERE number = 2",
@@ -76,6 +86,11 @@ const TAMPERINGS: [Tampering; 3] = [
         sqlite: "UPDATE records SET hash = zeroblob(32) WHERE number = 1",
         postgres: "UPDATE sluice.audit_records SET hash = decode(repeat('00', 32), 'hex') WHERE number = 1",
     },
+    Tampering {
+        sqlite: "DELETE FROM records WHERE number = (SELECT max(number) FROM records)",
+        postgres: "DELETE FROM sluice.audit_records WHERE number = (SELECT max(number) FROM sluice.audit_records)",
+    },
+    Tampering { sqlite: "DELETE FROM records", postgres: "DELETE FROM sluice.audit_records" },
 ];
 
 #[tokio::test]
@@ -83,7 +98,8 @@ async fn a_trail_is_whole_after_a_run() {
     let home = after_a_run().await;
     let (whole, words) = verify(&home).await;
     assert!(whole, "{words}");
-    assert!(words.starts_with("The audit trail is whole: ") && !words.contains(" 0 records"), "{words}");
+    assert!(words.starts_with("The audit trail is whole: ") && !words.contains("whole: 0 records"), "{words}");
+    assert!(words.contains("no record is behind the last head"), "it ended in order: {words}");
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl TryFrom<&AuditRecord> for Entry {
                 entry.users.push(recipient.user.clone());
                 entry.patients = distinct(disclosed.iter().filter_map(|disclosed| disclosed.patient.clone()).collect());
             }
-            Action::Subscribe { recipient, .. } | Action::Deny { recipient, .. } => {
+            Action::Subscribe { recipient, .. } | Action::End { recipient, .. } | Action::Deny { recipient, .. } => {
                 entry.users.push(recipient.user.clone());
             }
             Action::Administer { actor, patient, .. } => {

@@ -3,36 +3,56 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use sluice_subscriptions::audit::{Damage, Digest, Verified};
+use sluice_subscriptions::audit::{AuditUnavailable, Damage, Digest, Verified};
 
 use super::link::Link;
+use crate::audit_heads::{HeadsError, TrustedHeads};
 
 /// `writer, number, prev_hash, hash, body`; the body as bytes, for altered ones need not be text.
 pub(crate) type Row = (String, i64, Vec<u8>, Vec<u8>, Vec<u8>);
 
+/// How many audiences are remembered: with more they are looked at again, so that a trail of any length is walked in as much
+/// memory.
+const AUDIENCES: usize = 1 << 16;
+
 /// Walks records in the order of writer and number.
-pub(crate) struct Walk {
+pub(crate) struct Walk<'h> {
     pub(crate) records: u64,
     writer: String,
     end: Link,
-    /// What was found of each audience that was looked at: those that are kept once are looked at once.
+    /// What was found of the audiences that were looked at: those that are kept once are not looked at each time.
     audiences: HashMap<Digest, Result<(), Damage>>,
+    /// What the chains are held against.
+    heads: Option<&'h mut TrustedHeads>,
 }
 
-impl Default for Walk {
-    fn default() -> Self {
-        Self { records: 0, writer: String::new(), end: Link::beginning(""), audiences: HashMap::new() }
+/// Why a walk does not go on.
+enum Stop {
+    Found(Verified),
+    Failed(AuditUnavailable),
+}
+
+impl From<HeadsError> for Stop {
+    fn from(error: HeadsError) -> Self {
+        Self::Failed(AuditUnavailable(error.to_string()))
     }
 }
 
-impl Walk {
+impl<'h> Walk<'h> {
+    pub(crate) fn new(heads: Option<&'h mut TrustedHeads>) -> Self {
+        Self { records: 0, writer: String::new(), end: Link::beginning(""), audiences: HashMap::new(), heads }
+    }
+
     /// Where to read on.
     pub(crate) fn place(&self) -> (&str, i64) {
         (&self.writer, self.end.number)
     }
 
     /// The audiences that these rows name and that were not looked at yet. Each must be before the rows are taken.
-    pub(crate) fn unseen(&self, rows: &[Row]) -> Vec<Digest> {
+    pub(crate) fn unseen(&mut self, rows: &[Row]) -> Vec<Digest> {
+        if self.audiences.len() > AUDIENCES {
+            self.audiences.clear();
+        }
         let mut named: Vec<_> = rows.iter().filter_map(|(.., body)| named(body)).collect();
         named.sort_unstable();
         named.dedup();
@@ -51,28 +71,66 @@ impl Walk {
     }
 
     /// Takes the next records. What was found, where that is the end: one that does not fit, or no more of them.
-    pub(crate) fn take(&mut self, rows: Vec<Row>) -> Option<Verified> {
-        if rows.is_empty() {
-            return Some(Verified::Intact { records: self.records });
+    ///
+    /// # Errors
+    /// The heads can't be read.
+    pub(crate) fn take(&mut self, rows: Vec<Row>) -> Result<Option<Verified>, AuditUnavailable> {
+        let walked = match rows.is_empty() {
+            true => self.finish(),
+            false => rows.into_iter().try_for_each(|row| self.step(row)),
+        };
+        match walked {
+            Ok(()) => Ok(None),
+            Err(Stop::Found(finding)) => Ok(Some(finding)),
+            Err(Stop::Failed(why)) => Err(why),
         }
-        rows.into_iter().find_map(|row| self.step(row).err())
     }
 
-    /// # Errors
-    /// The record does not fit: the finding.
-    fn step(&mut self, (writer, number, prev_hash, hash, body): Row) -> Result<(), Verified> {
+    fn finish(&mut self) -> Result<(), Stop> {
+        self.leave()?;
+        let missing = self.heads.as_ref().and_then(|heads| heads.missing());
+        Err(Stop::Found(match missing {
+            Some((writer, why)) => Verified::Broken { writer, number: 1, why },
+            None => Verified::Intact { records: self.records },
+        }))
+    }
+
+    fn step(&mut self, (writer, number, prev_hash, hash, body): Row) -> Result<(), Stop> {
         if writer != self.writer {
-            self.end = Link::beginning(&writer);
-            self.writer = writer;
+            self.leave()?;
+            self.enter(writer)?;
         }
         let fits = self.follow(number, &prev_hash, &hash, &body).and_then(|next| self.audience(&body).map(|()| next));
-        self.end = fits.map_err(|why| Verified::Broken {
-            writer: self.writer.clone(),
-            number: (self.end.number + 1).unsigned_abs(),
-            why,
-        })?;
+        let next = fits.map_err(|why| self.broken(why))?;
+        self.hold_against_heads(next)?;
+        self.end = next;
         self.records += 1;
         Ok(())
+    }
+
+    fn enter(&mut self, writer: String) -> Result<(), Stop> {
+        self.end = Link::beginning(&writer);
+        self.writer = writer;
+        if let Some(heads) = &mut self.heads {
+            heads.enter(&self.writer)?;
+        }
+        self.hold_against_heads(self.end)
+    }
+
+    fn leave(&mut self) -> Result<(), Stop> {
+        // Before the first writer there is none.
+        let Some(heads) = self.heads.as_mut().filter(|_| self.records > 0) else { return Ok(()) };
+        heads.leave(&self.end).map_err(|why| self.broken(why))
+    }
+
+    fn hold_against_heads(&mut self, link: Link) -> Result<(), Stop> {
+        let Some(heads) = &mut self.heads else { return Ok(()) };
+        heads.pass(&self.writer, &link)?.map_err(|why| self.broken(why))
+    }
+
+    /// At the record behind those that are whole.
+    fn broken(&self, why: Damage) -> Stop {
+        Stop::Found(Verified::Broken { writer: self.writer.clone(), number: (self.end.number + 1).unsigned_abs(), why })
     }
 
     /// Where the chain is behind a record.

@@ -9,11 +9,11 @@ use sluice_adapters::sqlite::{
 use sluice_schema::access;
 use sluice_subscriptions::relationships::{self, Embedded};
 
-use super::{Place, StartError, Storage};
+use super::{Place, StartError, Storage, sign_heads};
 use crate::config::Config;
 
 /// The node's name in the audit trail: an embedded gateway is alone.
-const NODE: &str = "embedded";
+pub(crate) const NODE: &str = "embedded";
 
 pub(super) struct Files {
     directory: DataDir,
@@ -30,6 +30,7 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
     let store = SqliteStore::open(&directory, StoreOptions { retention, ..StoreOptions::default() }).await?;
     let store = Arc::new(store);
     let audit = Arc::new(SqliteAudit::open(&directory, config.server.node.as_deref().unwrap_or(NODE)).await?);
+    let heads = sign_heads(config, audit.end()).await?;
     let keyring = Arc::new(SqliteKeyring::open(&directory).await?);
     let subscribers = Arc::new(SqliteSubscribers::open(&directory).await?);
     let revocations = Arc::new(SqliteRevocations::open(&directory).await?);
@@ -40,6 +41,7 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
         audit: audit.clone(),
         keyring: keyring.clone(),
         subscribers: subscribers.clone(),
+        heads,
         revocations: revocations.clone(),
         place: Place::Files(Files { directory, store, audit, keyring, subscribers, revocations }),
     })

@@ -11,6 +11,7 @@ use std::{
 };
 
 use sluice_adapters::{
+    audit_heads::{ChainEnd, HeadSigner, HeadsFileError, KeyError, SigningKey},
     clearinghouse::{Latency as SimulatedLatency, SimulatedClearinghouse},
     kafka::KafkaLog,
     postgres::{self, Lease, MasterKeyError},
@@ -34,8 +35,9 @@ use sluice_subscriptions::{
 use self::embedded::Files;
 pub(super) use self::platform::Platform;
 pub(crate) use self::{
+    embedded::NODE,
     kafka::{PropertiesError, kafka_options},
-    platform::{postgres_options, spicedb_options},
+    platform::{make_data_dir, master_key, node, postgres_options, spicedb_options},
 };
 use super::counted::Counted;
 use crate::{
@@ -56,6 +58,10 @@ pub enum StartError {
     SpiceDb(#[from] spicedb::OpenError),
     #[error(transparent)]
     Kafka(#[from] sluice_adapters::kafka::OpenError),
+    #[error(transparent)]
+    AuditKey(#[from] KeyError),
+    #[error(transparent)]
+    AuditHeads(#[from] HeadsFileError),
     #[error("the relay's checkpoint can't be read: {0}")]
     Checkpoint(#[source] LogError),
     #[error(transparent)]
@@ -104,6 +110,7 @@ struct Storage {
     keyring: Arc<dyn Keyring>,
     subscribers: Arc<dyn SubscriberState>,
     revocations: Arc<dyn TokenRevocations>,
+    heads: Arc<HeadSigner>,
     place: Place,
 }
 
@@ -166,6 +173,11 @@ impl Parts {
         self.storage.audit.clone()
     }
 
+    /// Who signs where the audit trail is.
+    pub(super) fn heads(&self) -> Arc<HeadSigner> {
+        self.storage.heads.clone()
+    }
+
     pub(super) fn keyring(&self) -> Arc<dyn Keyring> {
         self.storage.keyring.clone()
     }
@@ -213,7 +225,17 @@ impl Parts {
             Place::Files(files) => files.close().await,
             Place::Platform(platform) => platform.close().await,
         }
+        // Nothing is added to the trail any more.
+        if let Err(error) = self.storage.heads.close().await {
+            tracing::error!(%error, "the end of the audit trail could not be signed");
+        }
     }
+}
+
+/// A first head is kept before anything else is recorded: a path that is wrong is found now.
+pub(crate) async fn sign_heads(config: &Config, end: ChainEnd) -> Result<Arc<HeadSigner>, StartError> {
+    let key = SigningKey::open(&config.audit_signing_key_file())?;
+    Ok(Arc::new(HeadSigner::begin(&config.heads_file(), key, end).await?))
 }
 
 /// A relay that comes to a topic that was made anew begins a new epoch, also where the process can't start for the same

@@ -4,14 +4,15 @@ use std::{fs, sync::Arc, time::Duration};
 
 use sluice_adapters::{
     postgres::{
-        Lease, MasterKey, OpenError, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions, PostgresRevocations,
+        Lease, MasterKey, MasterKeyError, OpenError, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions,
+        PostgresRevocations,
         PostgresStore, PostgresSubscribers, RecentLog, StoreOptions,
     },
     spicedb::{SchemaState, SpiceDb, SpiceDbOptions},
 };
 use sluice_subscriptions::relationships;
 
-use super::{Place, StartError, Storage};
+use super::{Place, StartError, Storage, sign_heads};
 use crate::config::{AuthMode, Config, LogKind};
 
 pub(in crate::app) struct Platform {
@@ -21,17 +22,14 @@ pub(in crate::app) struct Platform {
 }
 
 pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
-    if config.auth.mode == AuthMode::Embedded {
-        let path = config.data_dir.clone();
-        fs::create_dir_all(&path).map_err(|source| StartError::DataDir { path, source })?;
-    }
+    make_data_dir(config)?;
     let db = Postgres::connect(&postgres_options(config)).await?;
     // A topic has a retention of its own; the store behind it is read by the relay and the workers, from any place.
     let retention = (config.parts.log == LogKind::Store).then_some(config.log_retention.0);
     let store = Arc::new(PostgresStore::open(&db, StoreOptions { retention }).await?);
     let audit = Arc::new(PostgresAudit::open(&db, &node(config)).await?);
-    let master = MasterKey::from_file(config.postgres.master_key_file.as_deref().unwrap_or("master.key".as_ref()))?;
-    let keyring = Arc::new(PostgresKeyring::open(&db, master).await?);
+    let heads = sign_heads(config, audit.end()).await?;
+    let keyring = Arc::new(PostgresKeyring::open(&db, master_key(config)?).await?);
     Ok(Storage {
         store: store.clone(),
         outbox: store.clone(),
@@ -40,8 +38,25 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
         keyring,
         subscribers: Arc::new(PostgresSubscribers::new(&db)),
         revocations: Arc::new(PostgresRevocations::open(&db)),
+        heads,
         place: Place::Platform(Platform { db, store, audit }),
     })
+}
+
+/// Where a key or the heads of the audit trail are in it.
+pub(crate) fn make_data_dir(config: &Config) -> Result<(), StartError> {
+    let audit = &config.audit;
+    let is_needed =
+        config.auth.mode == AuthMode::Embedded || audit.heads_file.is_none() || audit.signing_key_file.is_none();
+    if !is_needed {
+        return Ok(());
+    }
+    let path = config.data_dir.clone();
+    fs::create_dir_all(&path).map_err(|source| StartError::DataDir { path, source })
+}
+
+pub(crate) fn master_key(config: &Config) -> Result<MasterKey, MasterKeyError> {
+    MasterKey::from_file(config.postgres.master_key_file.as_deref().unwrap_or("master.key".as_ref()))
 }
 
 impl Platform {
@@ -96,7 +111,7 @@ pub(crate) fn spicedb_options(config: &Config) -> SpiceDbOptions {
 }
 
 /// This process's name: it tells its records in the audit trail from other nodes'.
-fn node(config: &Config) -> String {
+pub(crate) fn node(config: &Config) -> String {
     let host = || fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
     config.server.node.clone().or_else(host).unwrap_or_else(|| "sluice".into())
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use sluice_subscriptions::audit::EndReason;
+
 use super::super::websocket::MAX_REASON;
 
 /// How a socket is closed. The 4xxx codes and their texts are PROTOCOL.md's. What the reference client does with them: it
@@ -10,13 +12,19 @@ pub(super) struct Close {
     reason: String,
     /// Whether what is queued already is sent before.
     pub(super) after_queue: bool,
+    /// Why the socket's subscriptions end with it, for the audit trail.
+    pub(super) why: EndReason,
 }
 
 impl Close {
     fn new(code: u16, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
         reason.truncate(reason.floor_char_boundary(MAX_REASON));
-        Self { code, reason, after_queue: false }
+        Self { code, reason, after_queue: false, why: EndReason::ConnectionClosed }
+    }
+
+    fn because(self, why: EndReason) -> Self {
+        Self { why, ..self }
     }
 
     pub(super) fn reason(&self) -> &str {
@@ -25,7 +33,7 @@ impl Close {
 
     pub(super) fn going_away(retry: Duration) -> Self {
         let reason = format!("Going away: connect again in {} ms and resume with your last cursor", retry.as_millis());
-        Self { after_queue: true, ..Self::new(1001, reason) }
+        Self { after_queue: true, ..Self::new(1001, reason) }.because(EndReason::Shutdown)
     }
 
     pub(super) fn silent() -> Self {
@@ -38,6 +46,7 @@ impl Close {
             1013,
             format!("Too slow, what waited was dropped: connect again in {retry} ms and resume with your last cursor"),
         )
+        .because(EndReason::Lagging)
     }
 
     pub(super) fn unavailable() -> Self {
@@ -73,6 +82,7 @@ impl Close {
             4403,
             "Forbidden: the token has expired; connect again with a new one and resume with your last cursor",
         )
+        .because(EndReason::TokenExpired)
     }
 
     pub(super) fn revoked() -> Self {
@@ -109,6 +119,18 @@ impl Close {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_says_why_subscriptions_end_with_it() {
+        for (close, why) in [
+            (Close::going_away(Duration::ZERO), EndReason::Shutdown),
+            (Close::lagging(Duration::ZERO), EndReason::Lagging),
+            (Close::expired(), EndReason::TokenExpired),
+            (Close::silent(), EndReason::ConnectionClosed),
+        ] {
+            assert_eq!(close.why, why, "{close:?}");
+        }
+    }
 
     #[test]
     fn a_reason_fits_its_frame_and_stays_text() {

@@ -5,7 +5,10 @@ use std::{cell::RefCell, io, ops::ControlFlow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use sluice_schema::{ids::SubscriptionName, viewer::Viewer};
-use sluice_subscriptions::revocations::{Cut, Session};
+use sluice_subscriptions::{
+    audit::EndReason,
+    revocations::{Cut, Session},
+};
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -66,7 +69,7 @@ impl Task {
         if self.serve().await == End::Gone {
             return;
         }
-        self.connection.operations.end();
+        self.connection.operations.end(EndReason::ConnectionClosed);
         let timeout = self.connection.context.config.close_timeout;
         if timeout_at(Instant::now() + timeout, self.send_rest()).await != Ok(End::Closing) {
             return;
@@ -219,14 +222,14 @@ struct Cutter {
 impl Cut for Cutter {
     fn cut(&self) {
         self.outbox.cut(&Close::revoked());
-        self.operations.end();
+        self.operations.end(EndReason::TokenRevoked);
     }
 }
 
 impl Drop for Connection {
     /// However its task ended.
     fn drop(&mut self) {
-        self.operations.end();
+        self.operations.end(EndReason::ConnectionClosed);
         self.outbox.abandon();
     }
 }
@@ -304,7 +307,7 @@ impl Connection {
             Action::Stop(operation) => self.operations.stop(&operation),
             Action::Close(close) => {
                 tracing::debug!(code = close.code, "closing a socket");
-                self.operations.end();
+                self.operations.end(close.why);
                 self.outbox.close(&close);
             }
         }

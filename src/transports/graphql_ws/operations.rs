@@ -10,6 +10,7 @@ use sluice_schema::{
     position::Cursor,
     viewer::Viewer,
 };
+use sluice_subscriptions::audit::EndReason;
 use tokio::{sync::Semaphore, task::AbortHandle};
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +46,14 @@ struct Running {
     stream: Arc<Stream>,
     abort: Option<AbortHandle>,
     kind: Kind,
+}
+
+impl Running {
+    fn ends_because(&self, why: EndReason) {
+        if let Kind::Live(live) = &self.kind {
+            live.ends_because(why);
+        }
+    }
 }
 
 enum Kind {
@@ -107,6 +116,7 @@ impl Operations {
         table.running.push((number, Running { id, stream, abort, kind }));
     }
 
+    /// The client wants no more of it.
     pub(super) fn stop(&self, operation: &Operation) {
         // Bound, so that it is dropped after the lock is given back.
         let stopped = {
@@ -114,12 +124,14 @@ impl Operations {
             let place = running.iter().position(|(number, _)| *number == operation.number);
             place.map(|place| running.swap_remove(place))
         };
+        stopped.iter().for_each(|(_, running)| running.ends_because(EndReason::Completed));
         drop(stopped);
     }
 
     /// All of them, and for good: one that waits for its turn, or is asked for later, does not begin.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, why: EndReason) {
         let stopped = std::mem::replace(&mut *self.lock(), Table { running: Vec::new(), ended: true });
+        stopped.running.iter().for_each(|(_, running)| running.ends_because(why));
         drop(stopped);
     }
 

@@ -108,7 +108,7 @@ pub(super) fn shared<S: Serializer>(audience: &Arc<Audience>, serializer: S) -> 
     audience.serialize(serializer)
 }
 
-/// An audience's name: the SHA-256 of its canonical form. As text, 64 hexadecimal digits in lower case.
+/// A SHA-256, such as an audience's name: that of its canonical form. As text, 64 hexadecimal digits in lower case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; DIGEST_BYTES]);
 
@@ -125,6 +125,18 @@ impl Digest {
     }
 }
 
+impl From<[u8; DIGEST_BYTES]> for Digest {
+    fn from(bytes: [u8; DIGEST_BYTES]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Digest> for [u8; DIGEST_BYTES] {
+    fn from(digest: Digest) -> Self {
+        digest.0
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -137,15 +149,15 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A text that names no audience.
+/// A text that is no SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an audience's name has 64 hexadecimal digits in lower case")]
+#[error("a SHA-256 has 64 hexadecimal digits in lower case")]
 pub struct NoDigest;
 
 impl FromStr for Digest {
     type Err = NoDigest;
 
-    /// Only what `Display` writes, so that no audience has two names.
+    /// Only what `Display` writes, so that nothing has two names.
     fn from_str(text: &str) -> Result<Self, NoDigest> {
         let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(NoDigest) };
         let pairs: &[_; DIGEST_BYTES] = pairs.try_into().map_err(|_| NoDigest)?;

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sluice_schema::{
     access::Mask,
+    error::Code,
     ids::{MemberId, TenantId, UserId},
     viewer::PurposeOfUse,
 };
@@ -46,10 +47,46 @@ pub enum Action {
     Respond { recipient: Recipient, disclosed: Vec<Disclosed> },
     /// A subscription began.
     Subscribe { recipient: Recipient, channel: String },
+    /// A subscription is over. It is recorded when it is, and what is over with the process as well, but not where that
+    /// crashes. A poll ends with its answer, and has none.
+    End { recipient: Recipient, channel: String, why: EndReason },
     /// Someone asked for what she may not see, or what does not exist: the two are not told apart.
     Deny { recipient: Recipient, what: String },
     /// An administrative change, recorded before it is carried out.
     Administer { actor: Recipient, operation: String, patient: Option<MemberId>, subject: String },
+}
+
+/// Why a subscription is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The client wanted no more.
+    Completed,
+    /// The connection broke, or was closed by either side for none of the other reasons.
+    ConnectionClosed,
+    TokenExpired,
+    TokenRevoked,
+    PermissionRevoked,
+    /// The client did not keep up.
+    Lagging,
+    /// The process ended in order.
+    Shutdown,
+    /// The log does not reach back to its place any more.
+    CursorExpired,
+    /// A fault of the server.
+    Failed,
+}
+
+impl EndReason {
+    /// What an error that ends a subscription says of why.
+    pub fn of(code: Code) -> Self {
+        match code {
+            Code::PermissionRevoked => Self::PermissionRevoked,
+            Code::CursorExpired => Self::CursorExpired,
+            Code::Unauthenticated => Self::TokenExpired,
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// What of an entity or event was disclosed in an answer.
@@ -120,6 +157,16 @@ pub enum Damage {
         "whom it went to can't be told: the audience {0}, which it names, was altered, or another was put in its place"
     )]
     AudienceAltered(Digest),
+    #[error(
+        "a signed head tells another hash for it: it, or one before it, was altered and the chain computed anew from there"
+    )]
+    NotAsSigned,
+    #[error("it is missing: the chain was cut off here, for a signed head tells of record {head}")]
+    CutOff { head: i64 },
+    #[error("the whole chain is missing: a signed head tells of record {head}")]
+    ChainMissing { head: i64 },
+    #[error("it was put in: its writer had ended in order before it, as a signed head tells")]
+    AfterEnd,
 }
 
 /// An append-only trail.

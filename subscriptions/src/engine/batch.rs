@@ -145,7 +145,10 @@ fn hand_over(entry: &Entry, class: &Class, bytes: Option<Bytes>, ended: &mut End
         };
         match live.subscriber.next(bytes, &entry.vector) {
             Ok(()) => delivered += 1,
-            Err(_gone) => ended.push((live.clone(), entry.vector.clone(), None)),
+            Err(gone) => {
+                live.is_gone(gone);
+                ended.push((live.clone(), entry.vector.clone(), None));
+            }
         }
     }
     delivered

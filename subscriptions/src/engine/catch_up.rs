@@ -16,6 +16,7 @@ use super::{
     subscription::Live,
 };
 use crate::{
+    audit::EndReason,
     log::{LogError, reader},
     opened::OpenedEvent,
 };
@@ -65,6 +66,9 @@ impl CatchUp {
             if let Err(Done) = self.attach().await {
                 return;
             }
+        }
+        if shutdown.is_cancelled() {
+            live.ends_because(EndReason::Shutdown);
         }
         live.end(&self.vector, None);
     }
@@ -219,6 +223,9 @@ impl CatchUp {
     }
 
     fn end(&self, error: Option<ClientError>) -> Done {
+        if error.is_none() {
+            self.live.ends_because(EndReason::Shutdown);
+        }
         self.live.end(&self.vector, error);
         Done
     }

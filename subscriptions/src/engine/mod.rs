@@ -9,6 +9,7 @@ mod audiences;
 mod batch;
 mod catch_up;
 mod classes;
+mod ends;
 mod expirations;
 mod poll;
 mod revoke;
@@ -46,6 +47,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     batch::Entry,
     catch_up::CatchUp,
+    ends::Ends,
     shard::Command,
     subscription::Live,
     window::{Bounds, Window},
@@ -120,6 +122,9 @@ struct Shared {
     /// Where subscriptions are caught up; a shard may run elsewhere.
     runtime: Runtime,
     tasks: TaskTracker,
+    ends: Ends,
+    /// Appends what `ends` are told. It outlives the tasks.
+    recorder: TaskTracker,
     /// How many of those that catch up may be at work at a time: a crowd that comes back must not hold up what is live.
     turns: Semaphore,
     next_id: AtomicU64,
@@ -160,19 +165,30 @@ impl Engine {
             (ShardRef { commands, progress: watch::Sender::new(head.clone()), recent }, queue)
         };
         let (shards, queues): (Vec<_>, Vec<_>) = (0..shards.get()).map(open).unzip();
+        let (tasks, recorder) = (TaskTracker::new(), TaskTracker::new());
+        let (ends, told) = Ends::channel();
+        recorder.spawn(ends::record(parts.clone(), told, tasks.clone(), shutdown.clone()));
         let shared = Arc::new(Shared {
             parts,
             shards: shards.into(),
             projections: Interned::default(),
             runtime: Runtime::current(),
-            tasks: TaskTracker::new(),
+            tasks,
+            ends,
+            recorder,
             turns: Semaphore::new(TURNS),
             next_id: AtomicU64::new(0),
             shutdown,
         });
-        let run = |(number, queue)| shard::run(shared.clone(), number, queue, head.clone());
+        let run = |(number, queue)| shared.tasks.track_future(shard::run(shared.clone(), number, queue, head.clone()));
         let tasks = queues.into_iter().enumerate().map(run).collect();
         (Self { shared }, tasks)
+    }
+
+    /// After shutdown: waits until all that ended with it is recorded, or can't be.
+    pub async fn over(&self) {
+        self.shared.recorder.close();
+        self.shared.recorder.wait().await;
     }
 
     /// Where all shards are. Taken before a state is read, it is where a subscription to that state goes on.

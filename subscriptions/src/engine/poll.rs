@@ -83,7 +83,7 @@ impl Engine {
         make: impl FnOnce(Arc<dyn Subscriber>) -> Subscribe,
     ) -> Result<Polled, ClientError> {
         let gathered = Arc::new(Gathered::default());
-        let handle = self.subscribe(make(gathered.clone())).await?;
+        let handle = self.begin(make(gathered.clone()), None).await?;
         if tokio::time::timeout(wait, gathered.changed.notified()).await.is_err() {
             // The time is up. What was there before it began is an answer even to one who does not wait.
             let there = async {

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     access::{Holds, RESOURCE},
+    audit::EndReason,
     log::{LogError, reader::Reader},
     opened::OpenedEvent,
     relationships::{ObjectRef, Touched},
@@ -87,6 +88,18 @@ struct Shard {
     decide_at: Instant,
     /// When who goes on is to be decided although nothing changed.
     expirations: Expirations,
+}
+
+/// However it ended, so did all that it had.
+impl Drop for Shard {
+    fn drop(&mut self) {
+        let in_order = self.shared.shutdown.is_cancelled();
+        let why = if in_order { EndReason::Shutdown } else { EndReason::Failed };
+        for live in self.subscriptions.values() {
+            live.ends_because(why);
+            live.end(&self.vector, None);
+        }
+    }
 }
 
 type Change = Arc<[Touched]>;

@@ -8,7 +8,7 @@ use sluice_schema::{
     position::{Cursor, MalformedCursor, ReadVector},
 };
 
-use super::{Engine, Handle, Shared, Start, Subscribe, subscription::Live};
+use super::{Engine, Handle, Shared, Start, Subscribe, ends::Ends, subscription::Live};
 use crate::audit::{Action, AuditRecord};
 
 impl Engine {
@@ -17,6 +17,11 @@ impl Engine {
     /// # Errors
     /// `CURSOR_EXPIRED`, `CURSOR_MALFORMED`, or `UNAVAILABLE` where it could not be audited.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Handle, ClientError> {
+        self.begin(subscribe, Some(self.shared.ends.clone())).await
+    }
+
+    /// `ends`: where its end is told.
+    pub(super) async fn begin(&self, subscribe: Subscribe, ends: Option<Ends>) -> Result<Handle, ClientError> {
         let (vector, state) = match &subscribe.start {
             Start::Live => (self.place(), None),
             Start::After(cursor) => (self.honour(cursor).await?, None),
@@ -25,7 +30,7 @@ impl Engine {
         let projection = self.shared.projections.intern(subscribe.projection);
         let subscribe = Subscribe { projection, ..subscribe };
         let channel = subscribe.pattern.to_string();
-        let live = Arc::new(Live::new(self.shared.next_id(), subscribe, vector.clone(), state.clone()));
+        let live = Arc::new(Live::new(self.shared.next_id(), subscribe, vector.clone(), state.clone(), ends));
         self.audit(vec![AuditRecord {
             at: Timestamp::now(),
             tenant: live.viewer.tenant.clone(),

@@ -16,8 +16,13 @@ use sluice_schema::{
 };
 use tokio::sync::Notify;
 
-use super::{Root, Shared, Subscribe, shard::Command, window::Window};
-use crate::{access::LastDecision, audit::Recipient, deliver::Subscriber, render::Projection};
+use super::{Root, Shared, Subscribe, ends::Ends, shard::Command, window::Window};
+use crate::{
+    access::LastDecision,
+    audit::{EndReason, Recipient},
+    deliver::{Gone, Subscriber},
+    render::Projection,
+};
 
 /// A subscription, owned by the shard or by the task that catches it up: never by both.
 pub(super) struct Live {
@@ -34,6 +39,8 @@ pub(super) struct Live {
     stage: Mutex<Stage>,
     /// The stage is another.
     changed: Notify,
+    /// Where its end is told for the audit trail; absent for a poll.
+    ends: Option<Ends>,
 }
 
 /// How it stands. Hundreds of thousands of these wait in memory: it is kept small.
@@ -45,11 +52,19 @@ struct Stage {
     attached: bool,
     /// Set once by the owner: `place` is where it ended.
     ended: bool,
+    /// Why it ends, as soon as somebody knows.
+    why: Option<EndReason>,
     place: ReadVector,
 }
 
 impl Live {
-    pub(super) fn new(id: u64, subscribe: Subscribe, place: ReadVector, state: Option<Arc<RecordedEvent>>) -> Self {
+    pub(super) fn new(
+        id: u64,
+        subscribe: Subscribe,
+        place: ReadVector,
+        state: Option<Arc<RecordedEvent>>,
+        ends: Option<Ends>,
+    ) -> Self {
         let Subscribe { viewer, pattern, projection, subscriber, transport, root, .. } = subscribe;
         Self {
             id,
@@ -61,8 +76,9 @@ impl Live {
             transport,
             state,
             last_decision: LastDecision::default(),
-            stage: Mutex::new(Stage { stopped: false, attached: false, ended: false, place }),
+            stage: Mutex::new(Stage { stopped: false, attached: false, ended: false, why: None, place }),
             changed: Notify::new(),
+            ends,
         }
     }
 
@@ -136,15 +152,35 @@ impl Live {
         self.stage().place.clone_from(vector);
     }
 
+    /// Says why it will end; who says it first is right.
+    pub(super) fn ends_because(&self, why: EndReason) {
+        self.stage().why.get_or_insert(why);
+    }
+
+    pub(super) fn is_gone(&self, gone: Gone) {
+        self.ends_because(match gone {
+            Gone::Closed => EndReason::ConnectionClosed,
+            Gone::Lagging => EndReason::Lagging,
+        });
+    }
+
     /// The owner's last word. With an error the subscriber is told.
     pub(super) fn end(&self, at: &ReadVector, error: Option<ClientError>) {
         if let Some(error) = error {
+            self.ends_because(EndReason::of(error.code));
             self.subscriber.end(Some(error));
         }
+        let mut why = None;
         self.change(|stage| {
+            if !stage.ended {
+                why = Some(stage.why.unwrap_or(EndReason::ConnectionClosed));
+            }
             (stage.attached, stage.ended) = (false, true);
             stage.place.clone_from(at);
         });
+        if let (Some(ends), Some(why)) = (&self.ends, why) {
+            ends.tell(self, why);
+        }
     }
 }
 
@@ -170,6 +206,11 @@ impl Handle {
             place.join(&progress);
         }
         self.shared.cursor(&place)
+    }
+
+    /// Says why it will be dropped; without a word it is that the connection was closed.
+    pub fn ends_because(&self, why: EndReason) {
+        self.live.ends_because(why);
     }
 
     /// Waits until it has been given everything that there was when it began, or is over.

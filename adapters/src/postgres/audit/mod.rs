@@ -10,7 +10,10 @@ use sluice_subscriptions::audit::{AuditRecord, AuditTrail, AuditUnavailable, Ver
 pub use self::reader::PostgresAuditReader;
 use self::writer::Writer;
 use super::{OpenError, Postgres};
-use crate::audit_chain::{Entry, new_writer};
+use crate::{
+    audit_chain::{Entry, new_writer},
+    audit_heads::ChainEnd,
+};
 
 /// An [`AuditTrail`] on PostgreSQL.
 pub struct PostgresAudit {
@@ -23,6 +26,11 @@ impl PostgresAudit {
     pub async fn open(db: &Postgres, node: &str) -> Result<Self, OpenError> {
         let writer = Writer::start(db.clone(), new_writer(node)).await.map_err(|why| db.failed(why))?;
         Ok(Self { writer, reader: PostgresAuditReader::new(db.clone()) })
+    }
+
+    /// Where this boot's chain is.
+    pub fn end(&self) -> ChainEnd {
+        self.writer.end()
     }
 
     /// What verifies and reads while this writes.

@@ -7,13 +7,14 @@
 
 use sqlx::{Connection, PgConnection};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 
 use super::insert::Group;
 use crate::{
     audit_chain::{Entry, Known, Link},
+    audit_heads::ChainEnd,
     failpoint,
     postgres::{
         Postgres,
@@ -50,16 +51,22 @@ enum Message {
 pub(super) struct Writer {
     messages: mpsc::Sender<Message>,
     db: Postgres,
+    end: ChainEnd,
 }
 
 impl Writer {
     pub(super) async fn start(db: Postgres, writer: String) -> Result<Self, Failed> {
         let (messages, queue) = mpsc::channel(QUEUE);
-        let acknowledged = Link::beginning(&writer);
+        let acknowledged = watch::Sender::new(Link::beginning(&writer));
+        let end = ChainEnd::new(writer.clone(), acknowledged.subscribe());
         let mut task = Task { acknowledged, known: Known::default(), db: db.clone(), writer, session: None };
         task.session = Some(task.connect().await?);
         tokio::spawn(task.run(queue));
-        Ok(Self { messages, db })
+        Ok(Self { messages, db, end })
+    }
+
+    pub(super) fn end(&self) -> ChainEnd {
+        self.end.clone()
     }
 
     /// Answers when all are durable, or in doubt: then they may be there or not.
@@ -90,8 +97,8 @@ fn too_late() -> Failed {
 struct Task {
     db: Postgres,
     writer: String,
-    /// The end of what callers were told is durable.
-    acknowledged: Link,
+    /// The end of what callers were told is durable; heads are signed of it.
+    acknowledged: watch::Sender<Link>,
     /// The audiences that the database has confirmed in this session: another may be with a standby that lacks them.
     known: Known,
     /// `None` after any doubt about what is durable.
@@ -187,7 +194,7 @@ impl Task {
     }
 
     fn durable(&mut self, session: Session) {
-        self.acknowledged = session.end;
+        self.acknowledged.send_replace(session.end);
         self.session = Some(session);
     }
 
@@ -206,10 +213,11 @@ impl Task {
                 Link { number, hash: hash.try_into().map_err(damaged)? }
             }
         };
-        if end.number < self.acknowledged.number {
+        let acknowledged = self.acknowledged.borrow().number;
+        if end.number < acknowledged {
             tracing::error!(
                 writer = self.writer,
-                acknowledged = self.acknowledged.number,
+                acknowledged,
                 found = end.number,
                 "the database has lost audit records that it had confirmed: was it restored, or did a standby take over?"
             );

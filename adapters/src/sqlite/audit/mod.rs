@@ -10,6 +10,7 @@ use std::{collections::HashSet, path::Path};
 use async_trait::async_trait;
 use sluice_subscriptions::audit::{AuditRecord, AuditTrail, AuditUnavailable, Verified};
 use sqlx::SqliteConnection;
+use tokio::sync::watch;
 
 use self::insert::{Inserts, write_audience};
 pub use self::reader::AuditReader;
@@ -19,7 +20,10 @@ use super::{
     wal::Wal,
     writer::{Work, Writer},
 };
-use crate::audit_chain::{Entry, Key, Known, Link, Named, new_writer};
+use crate::{
+    audit_chain::{Entry, Key, Known, Link, Named, new_writer},
+    audit_heads::ChainEnd,
+};
 
 const SCHEMA: Schema = Schema {
     file: "audit.db",
@@ -35,6 +39,7 @@ const READERS: u32 = 1;
 pub struct SqliteAudit {
     writer: Writer<Chain>,
     reader: AuditReader,
+    end: ChainEnd,
 }
 
 impl SqliteAudit {
@@ -42,11 +47,13 @@ impl SqliteAudit {
     pub async fn open(directory: &DataDir, node: &str) -> Result<Self, OpenError> {
         let path = directory.private_file(SCHEMA.file)?;
         let mut db = database::open(&path, SCHEMA).await?;
-        let chain = Chain::begin(&mut db, new_writer(node)).await;
+        let writer = new_writer(node);
+        let chain = Chain::begin(&mut db, &writer).await;
         let chain = chain.map_err(|source| OpenError::Database { path: path.clone(), source })?;
+        let end = ChainEnd::new(writer, chain.durable.subscribe());
         let reader = AuditReader::new(database::readers(&path, READERS).await?);
         let writer = Writer::start(directory, db, Wal::start(&path).await?, chain);
-        Ok(Self { writer, reader })
+        Ok(Self { writer, reader, end })
     }
 
     /// Opens an `audit.db` to verify it, whether or not a Sluice is writing to it. Changes nothing.
@@ -57,6 +64,11 @@ impl SqliteAudit {
     /// What verifies and reads while this writes.
     pub fn reader(&self) -> &AuditReader {
         &self.reader
+    }
+
+    /// Where this boot's chain is.
+    pub fn end(&self) -> ChainEnd {
+        self.end.clone()
     }
 
     /// Writes what is queued and closes the file. Records that come later are refused.
@@ -87,7 +99,8 @@ fn unavailable(error: impl std::fmt::Display) -> AuditUnavailable {
 
 /// This boot's chain.
 struct Chain {
-    durable: Link,
+    /// What is on disk; heads are signed of it.
+    durable: watch::Sender<Link>,
     tentative: Link,
     inserts: Inserts,
     /// The audiences that this boot has made durable, or has found so.
@@ -97,10 +110,11 @@ struct Chain {
 }
 
 impl Chain {
-    async fn begin(db: &mut SqliteConnection, writer: String) -> Result<Self, sqlx::Error> {
-        let start = Link::beginning(&writer);
-        let inserts = Inserts::prepare(db, &writer).await?;
-        Ok(Self { durable: start, tentative: start, inserts, known: Known::default(), written: HashSet::new() })
+    async fn begin(db: &mut SqliteConnection, writer: &str) -> Result<Self, sqlx::Error> {
+        let start = Link::beginning(writer);
+        let inserts = Inserts::prepare(db, writer).await?;
+        let durable = watch::Sender::new(start);
+        Ok(Self { durable, tentative: start, inserts, known: Known::default(), written: HashSet::new() })
     }
 
     /// The audiences that are not known to be there, each once.
@@ -136,12 +150,12 @@ impl Work for Chain {
     }
 
     fn committed(&mut self) {
-        self.durable = self.tentative;
+        self.durable.send_replace(self.tentative);
         self.known.extend(self.written.drain());
     }
 
     fn discarded(&mut self) {
-        self.tentative = self.durable;
+        self.tentative = *self.durable.borrow();
         self.written.clear();
     }
 }

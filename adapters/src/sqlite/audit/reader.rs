@@ -11,6 +11,7 @@ use sqlx::{
 use super::{SCHEMA, unavailable};
 use crate::{
     audit_chain::{Row, Walk},
+    audit_heads::TrustedHeads,
     sqlite::{OpenError, database},
 };
 
@@ -42,26 +43,50 @@ impl AuditReader {
         self.verify_with(|_| {}).await
     }
 
-    /// [`Self::verify`], telling now and then how many records it has checked.
+    /// [`Self::verify_against`] no heads: records cut off at a chain's end, and chains that are missing or computed anew, leave
+    /// no trace in the file.
+    pub async fn verify_with(&self, progress: impl FnMut(u64) + Send) -> Result<Verified, AuditUnavailable> {
+        self.verify_against(None, progress).await
+    }
+
+    /// Walks every chain and holds it against signed heads, telling now and then how many records it has checked.
     ///
-    /// It finds what was altered, moved, or removed before a record that is still there, and audiences that were altered
-    /// or removed. Records cut off at a chain's end leave no trace in the file.
-    pub async fn verify_with(&self, mut progress: impl FnMut(u64) + Send) -> Result<Verified, AuditUnavailable> {
-        let mut walk = Walk::default();
+    /// It finds what was altered, moved or removed, audiences that were altered or removed, and what the heads tell of that is
+    /// not there or not as it was.
+    pub async fn verify_against(
+        &self,
+        heads: Option<&mut TrustedHeads>,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<Verified, AuditUnavailable> {
+        let mut walk = Walk::new(heads);
         loop {
             let rows = self.page(&walk).await?;
             for digest in walk.unseen(&rows) {
                 let kept = self.audience(&digest).await?;
                 walk.look_at(digest, kept.as_deref());
             }
-            if let Some(finding) = walk.take(rows) {
+            if let Some(finding) = walk.take(rows)? {
                 return Ok(finding);
             }
             progress(walk.records);
         }
     }
 
-    async fn page(&self, walk: &Walk) -> Result<Vec<Row>, AuditUnavailable> {
+    /// How many records there are to check, from the last number of each chain.
+    pub async fn records(&self) -> Result<u64, AuditUnavailable> {
+        let query = "
+            WITH RECURSIVE writers (writer) AS (
+                SELECT min(writer) FROM records
+                UNION ALL
+                SELECT (SELECT min(writer) FROM records WHERE records.writer > writers.writer)
+                FROM writers WHERE writer IS NOT NULL
+            )
+            SELECT coalesce(sum((SELECT max(number) FROM records WHERE records.writer = writers.writer)), 0)
+            FROM writers WHERE writer IS NOT NULL";
+        sqlx::query_scalar(query).fetch_one(&self.pool).await.map_err(unavailable).map(i64::unsigned_abs)
+    }
+
+    async fn page(&self, walk: &Walk<'_>) -> Result<Vec<Row>, AuditUnavailable> {
         let (writer, number) = walk.place();
         sqlx::query_as(
             "SELECT writer, number, prev_hash, hash, CAST(body AS BLOB) FROM records

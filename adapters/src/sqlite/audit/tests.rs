@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod audiences;
+mod heads;
 
 mod contract {
     use super::*;

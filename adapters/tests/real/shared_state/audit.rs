@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use super::Database;
 
 mod audiences;
+mod heads;
 
 mod contract {
     use super::*;

@@ -57,6 +57,7 @@ pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) parts: Parts,
     pub(super) key: DataKey,
+    pub(super) shutdown: CancellationToken,
 }
 
 impl Bench {
@@ -103,9 +104,10 @@ impl Bench {
             keys: Arc::new(OneKey(key.clone())),
             audit_deadline: Duration::from_secs(5),
         };
-        let (engine, tasks) = Engine::new(parts.clone(), shards, CancellationToken::new());
+        let shutdown = CancellationToken::new();
+        let (engine, tasks) = Engine::new(parts.clone(), shards, shutdown.clone());
         tasks.into_iter().for_each(|shard| drop(tokio::spawn(shard)));
-        Self { log, audit, relationships, engine, parts, key }
+        Self { log, audit, relationships, engine, parts, key, shutdown }
     }
 
     /// Appends a change of a check of `member` to a partition; `id` tells it apart.

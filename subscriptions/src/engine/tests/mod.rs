@@ -1,5 +1,6 @@
 mod bench;
 mod delivery;
+mod ends;
 mod faults;
 mod interleavings;
 mod resume;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Subscribed to member m-1, as its root.
-async fn watch(bench: &Bench, name: &str, probe: &Arc<Probe>) -> Handle {
+pub(super) async fn watch(bench: &Bench, name: &str, probe: &Arc<Probe>) -> Handle {
     let label = table("sluice.eligibility.v1.EligibilityCheck").expect("is annotated").label;
     let root = Root { member: "m-1".parse().expect("an id"), label, since: bench.parts.access.told() };
     let subscribe = subscribe(viewer(name), "/members/m-1/**", Start::Live, probe.clone());
@@ -21,7 +21,7 @@ async fn watch(bench: &Bench, name: &str, probe: &Arc<Probe>) -> Handle {
 }
 
 /// In tenant `acme`.
-fn nurse_in_team() -> Relationship {
+pub(super) fn nurse_in_team() -> Relationship {
     let tenant = "acme".parse().expect("a tenant");
     let subject = SubjectRef { object: ObjectRef::new("user", &tenant, "nurse"), relation: None };
     Relationship {
