@@ -16,13 +16,13 @@ use sluice_subscriptions::{
 };
 
 use crate::{
-    auth::Verifier,
+    auth::Authenticator,
     transports::{Answer, Gate, GraphqlRequest, OperationType, Parsed, Polled, Subscription, Transport},
 };
 
 /// The gate of a running gateway.
 pub(crate) struct Gateway {
-    pub(crate) verifier: Verifier,
+    pub(crate) tokens: Arc<Authenticator>,
     pub(crate) graph: Graph,
     pub(crate) engine: Engine,
     pub(crate) named: Named,
@@ -82,8 +82,8 @@ fn name(via: Transport) -> &'static str {
 
 #[async_trait]
 impl Gate for Gateway {
-    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
-        self.verifier.verify(token)
+    async fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
+        self.tokens.authenticate(token).await
     }
 
     fn parse(&self, request: GraphqlRequest) -> Result<Box<dyn Parsed>, ClientError> {

@@ -3,6 +3,7 @@
 mod audit_chain;
 pub mod clearinghouse;
 mod failpoint;
+pub mod jwks;
 pub mod kafka;
 mod placement;
 pub mod postgres;

@@ -205,7 +205,7 @@ async fn subscribe(graph: &Graph, number: u64, member: u64, sink: &Arc<Sink>) ->
         tenant: TENANT.parse().expect("a tenant"),
         user: format!("u-{number}").parse().expect("a user"),
         purpose: PurposeOfUse::PatientRequest,
-        expires: Timestamp::MAX,
+        expires: Timestamp::MAX.into(),
     };
     let channel = format!("/members/m-{member}/eligibility/*");
     let variables = serde_json::Map::from_iter([("channel".to_owned(), channel.into())]);

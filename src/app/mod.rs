@@ -34,7 +34,7 @@ pub use self::parts::StartError;
 pub(crate) use self::parts::{kafka_options, postgres_options, spicedb_options};
 use self::{keys::KeyringKeys, parts::Parts, threads::PartsThread, watched::Watched};
 use crate::{
-    auth::{Issuer, TokenRules, Verifier},
+    auth::{Authenticator, Issuer, TokenRules},
     config::{AuthMode, Config, Role},
     gate::Gateway,
     health::{self, Health},
@@ -98,7 +98,8 @@ impl App {
         let parts_thread = PartsThread::start().map_err(StartError::Threads)?;
         let given = config.clone();
         let parts = parts_thread.run(async move { Parts::open(&given).await }).await?;
-        let (issuer, verifier) = parts::tokens(&config, &config.data_dir)?;
+        let (issuer, tokens) = parts::tokens(&config, &config.data_dir).await?;
+        let tokens = Arc::new(tokens);
         if config.has_demo_people() {
             demo::relate(parts.relationships.as_ref(), &config.demo.tenant).await.map_err(StartError::Relationships)?;
         }
@@ -106,9 +107,10 @@ impl App {
         let health = Arc::<Health>::default();
         tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
         background::start(&parts, &config, &tasks).await?;
+        tasks.spawn("the keys of tokens", |token| tokens.clone().run(token));
         probes::start(&parts, &health, &tasks);
         let gate = match config.server.has(Role::Gateway) {
-            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks, altered)?)),
+            true => Some(Arc::new(gateway(&parts, &config, tokens, &health, &tasks, altered)?)),
             false => None,
         };
         Ok(Self { config, parts, _parts_thread: parts_thread, gate, issuer, tasks, health, metrics })
@@ -154,7 +156,7 @@ impl App {
     fn announce(&self, address: SocketAddr) -> Result<(), RunError> {
         let mut ready = Ready::at(address);
         if let (Some(issuer), true) = (&self.issuer, self.config.has_demo_people()) {
-            ready.viewers = demo_viewers(issuer, &self.config.demo.tenant).map_err(RunError::Demo)?;
+            ready.viewers = demo_viewers(issuer, &self.config).map_err(RunError::Demo)?;
         }
         banner::print(&ready, &self.config);
         match &self.config.server.ready_file {
@@ -194,7 +196,7 @@ async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) 
 fn gateway(
     parts: &Parts,
     config: &Config,
-    verifier: Verifier,
+    tokens: Arc<Authenticator>,
     health: &Arc<Health>,
     tasks: &Tasks,
     altered: Altered,
@@ -212,7 +214,7 @@ fn gateway(
     };
     let graph = Graph::new(services, limits(config)).map_err(StartError::Schema)?;
     let named = Named::new(parts.subscribers(), engine.clone());
-    Ok(Gateway { verifier, graph, engine, named })
+    Ok(Gateway { tokens, graph, engine, named })
 }
 
 fn start_engine(
@@ -245,10 +247,11 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn demo_viewers(issuer: &Issuer, tenant: &str) -> Result<BTreeMap<String, DemoViewer>, String> {
+fn demo_viewers(issuer: &Issuer, config: &Config) -> Result<BTreeMap<String, DemoViewer>, String> {
+    let ttl = DEMO_TTL.min(config.auth.max_token_lifetime.0);
     let viewer = |person: crate::cli::DemoPerson| {
-        let identity = Identity::of(person, tenant).map_err(|error| error.to_string())?;
-        let token = issuer.issue(&identity.user, &identity.tenant, identity.purpose, DEMO_TTL);
+        let identity = Identity::of(person, &config.demo.tenant).map_err(|error| error.to_string())?;
+        let token = issuer.issue(&identity.user, &identity.tenant, identity.purpose, ttl);
         let token = token.map_err(|error| error.to_string())?;
         let is_member = person == crate::cli::DemoPerson::Member;
         let id = if is_member { demo::MEMBER.to_owned() } else { identity.user.to_string() };
@@ -260,7 +263,11 @@ fn demo_viewers(issuer: &Issuer, tenant: &str) -> Result<BTreeMap<String, DemoVi
 /// The rules that the configuration sets for tokens.
 pub(crate) fn token_rules(config: &Config) -> TokenRules {
     let auth = &config.auth;
-    TokenRules { leeway: Duration::from_secs(auth.leeway_seconds), ..TokenRules::new(&auth.issuer, &auth.audience) }
+    TokenRules {
+        leeway: Duration::from_secs(auth.leeway_seconds),
+        max_lifetime: auth.max_token_lifetime.0,
+        ..TokenRules::new(&auth.issuer, &auth.audience)
+    }
 }
 
 /// The issuer of an embedded installation; `None` where an identity provider signs.
@@ -270,7 +277,7 @@ pub(crate) fn token_rules(config: &Config) -> TokenRules {
 pub(crate) fn issuer(config: &Config, directory: &Path) -> Result<Option<Issuer>, StartError> {
     match config.auth.mode {
         AuthMode::Embedded => Ok(Some(Issuer::open(directory, token_rules(config))?)),
-        AuthMode::JwksFile => Ok(None),
+        AuthMode::JwksFile | AuthMode::JwksUrl => Ok(None),
     }
 }
 

@@ -52,7 +52,10 @@ impl Claims {
             return Err(Refusal::Expired);
         }
         let expires = instant(self.exp)?;
-        Ok(Viewer { tenant: self.tenant, user: self.sub, purpose: self.purpose_of_use, expires })
+        if self.exp - self.nbf > rules.max_lifetime.as_secs_f64() {
+            return Err(Refusal::Lifetime);
+        }
+        Ok(Viewer { tenant: self.tenant, user: self.sub, purpose: self.purpose_of_use, expires: expires.into() })
     }
 }
 

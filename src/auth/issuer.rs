@@ -38,6 +38,10 @@ pub enum IssuerError {
     NotAKey { path: PathBuf },
     #[error("the token could not be signed")]
     Signing,
+    #[error(
+        "no token may be valid for longer than {} s here (`auth.max_token_lifetime`): ask for a shorter one", max.as_secs()
+    )]
+    Lifetime { max: Duration },
 }
 
 /// Issues tokens, for the embedded mode and for tests. Its key stays in the data directory, so that tokens outlive a
@@ -77,6 +81,9 @@ impl Issuer {
         purpose: PurposeOfUse,
         ttl: Duration,
     ) -> Result<String, IssuerError> {
+        if ttl > self.rules.max_lifetime {
+            return Err(IssuerError::Lifetime { max: self.rules.max_lifetime });
+        }
         let now = Timestamp::now().as_second();
         let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
         self.sign(&json!({

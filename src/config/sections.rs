@@ -141,12 +141,18 @@ pub struct Auth {
     pub mode: AuthMode,
     /// The public keys of the issuer, as a JSON Web Key Set (RFC 7517); for the mode `jwks_file`.
     pub jwks_file: Option<PathBuf>,
+    /// Where the issuer publishes the same, over HTTPS; for the mode `jwks_url`.
+    pub jwks_url: Option<String>,
+    /// How often the keys are read anew. For a token whose key is not known that is done at once.
+    pub jwks_refresh_seconds: u64,
     /// What `iss` must be.
     pub issuer: String,
     /// What `aud` must hold.
     pub audience: String,
     /// How far clocks may be apart at `exp` and `nbf`.
     pub leeway_seconds: u64,
+    /// The longest that a token may be valid, from `nbf` to `exp`.
+    pub max_token_lifetime: Period,
 }
 
 impl Default for Auth {
@@ -154,9 +160,12 @@ impl Default for Auth {
         Self {
             mode: AuthMode::Embedded,
             jwks_file: None,
+            jwks_url: None,
+            jwks_refresh_seconds: 300,
             issuer: "sluice".into(),
             audience: "sluice".into(),
             leeway_seconds: 5,
+            max_token_lifetime: Period::hours(24),
         }
     }
 }
@@ -168,6 +177,8 @@ pub enum AuthMode {
     Embedded,
     /// An identity provider signs; its public keys are in a file.
     JwksFile,
+    /// The same, and it publishes them itself.
+    JwksUrl,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

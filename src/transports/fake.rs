@@ -29,6 +29,7 @@ use super::{
 
 /// What the gate was asked.
 pub(super) enum Asked {
+    Authenticating,
     Subscribed(Arc<dyn Subscriber>),
     Unsubscribed,
     Executing,
@@ -127,7 +128,7 @@ impl Parsed for FakeOperation {
         self.operation_type
     }
 
-    async fn execute(self: Box<Self>, _: Arc<Viewer>, _: Transport) -> Answer {
+    async fn execute(self: Box<Self>, viewer: Arc<Viewer>, _: Transport) -> Answer {
         let query = &self.request.query;
         let _ = self.asked.send(Asked::Executing);
         if query.contains("panic") {
@@ -139,6 +140,10 @@ impl Parsed for FakeOperation {
         let _ = self.asked.send(Asked::Executed);
         if query.contains("invalid") {
             return Answer { body: r#"{"errors":[{"message":"no such field"}]}"#.into(), executed: false };
+        }
+        if query.contains("who") {
+            let who = format!("{}/{}/{}", viewer.tenant, viewer.user, viewer.purpose.code());
+            return Answer { body: json!({ "data": { "who": who } }).to_string().into(), executed: true };
         }
         let variables = self.request.variables.unwrap_or_default();
         Answer { body: json!({ "data": { "echo": variables } }).to_string().into(), executed: true }
@@ -168,15 +173,24 @@ impl Parsed for FakeOperation {
 
 #[async_trait]
 impl Gate for FakeGate {
-    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
+    /// Of nora of north, for treatment, unless the token's name says otherwise.
+    async fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
         let lasts = match token {
-            "nora" => SignedDuration::from_hours(1),
+            "nora" | "otto" | "south" | "payment" => SignedDuration::from_hours(1),
             "brief" => SignedDuration::from_millis(200),
+            "short" => SignedDuration::from_secs(2),
+            "slow" => {
+                let _ = self.asked.send(Asked::Authenticating);
+                self.release.notified().await;
+                SignedDuration::from_hours(1)
+            }
             "away" => return Err(ClientError::unavailable()),
             _ => return Err(ClientError::new(Code::Unauthenticated, "no")),
         };
-        let (tenant, user) = ("north".parse().unwrap(), "nora".parse().unwrap());
-        Ok(Viewer { tenant, user, purpose: PurposeOfUse::Treatment, expires: Timestamp::now() + lasts })
+        let tenant = if token == "south" { "south" } else { "north" }.parse().unwrap();
+        let user = if token == "otto" { "otto" } else { "nora" }.parse().unwrap();
+        let purpose = if token == "payment" { PurposeOfUse::Payment } else { PurposeOfUse::Treatment };
+        Ok(Viewer { tenant, user, purpose, expires: (Timestamp::now() + lasts).into() })
     }
 
     fn parse(&self, request: GraphqlRequest) -> Result<Box<dyn Parsed>, ClientError> {

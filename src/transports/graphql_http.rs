@@ -55,7 +55,7 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
     if !is_json(request.headers()) {
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be `Content-Type: application/json`."));
     }
-    let viewer = Arc::new(bearer::authenticate(&*context.gate, request.headers())?);
+    let viewer = Arc::new(bearer::authenticate(&*context.gate, request.headers()).await?);
     let request = read(request, context.config.max_body_bytes).await?;
     match context.gate.parse(request) {
         Err(error) => Ok(not_executed(media, http_status(error.code), error_body(&error))),

@@ -47,7 +47,7 @@ async fn poll(
     headers: &HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Polled, ClientError> {
-    let viewer = bearer::authenticate(&*context.gate, headers)?;
+    let viewer = bearer::authenticate(&*context.gate, headers).await?;
     let Query(parameters) = parameters.map_err(|_| {
         ClientError::new(Code::BadRequest, "The parameters are `channel`, `after` and `wait`, each at most once.")
     })?;
@@ -82,7 +82,7 @@ fn wait(text: Option<&str>, context: &Context) -> Result<Duration, ClientError> 
 
 /// No wait outlives the token.
 fn left(viewer: &Viewer) -> Duration {
-    Duration::try_from(viewer.expires.duration_since(Timestamp::now())).unwrap_or_default()
+    Duration::try_from(viewer.expires.at().duration_since(Timestamp::now())).unwrap_or_default()
 }
 
 /// The events are JSON already, and go in as they are.

@@ -97,8 +97,8 @@ pub trait Parsed: Send {
 /// The one way in: authenticate → authorize → engine → audit → deliver.
 #[async_trait]
 pub trait Gate: Send + Sync + 'static {
-    /// Reads a bearer token (without the word "Bearer").
-    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError>;
+    /// Reads a bearer token (without the word "Bearer"). It mostly answers at once.
+    async fn authenticate(&self, token: &str) -> Result<Viewer, ClientError>;
 
     /// Parses a request, once, and holds it against the limits; an error is one that GraphQL answers with
     /// (`executed: false`).

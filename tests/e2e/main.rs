@@ -10,6 +10,7 @@ mod guard;
 mod harness;
 #[path = "../installation/mod.rs"]
 mod installation;
+mod keys;
 mod main_path;
 mod process;
 mod refusals;

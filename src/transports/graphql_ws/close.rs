@@ -75,6 +75,10 @@ impl Close {
         )
     }
 
+    pub(super) fn another() -> Self {
+        Self::new(4403, "Forbidden: the newer token is another user's or for another purpose; connect with it instead")
+    }
+
     pub(super) fn subprotocol() -> Self {
         Self::new(4406, "Subprotocol not acceptable: use graphql-transport-ws")
     }
@@ -113,6 +117,7 @@ mod tests {
             Close::too_big(usize::MAX),
             Close::forbidden(),
             Close::expired(),
+            Close::another(),
             Close::subprotocol(),
         ];
         for close in all {

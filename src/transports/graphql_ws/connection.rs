@@ -4,7 +4,7 @@
 use std::{cell::RefCell, io, ops::ControlFlow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use sluice_schema::{ids::SubscriptionName, viewer::Viewer};
+use sluice_schema::{error::ClientError, ids::SubscriptionName, viewer::Viewer};
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -16,11 +16,12 @@ use super::{
         router::Context,
         websocket::{Decoder, Received},
     },
+    checking::{Checked, Checking, Purpose},
     close::Close,
     durable::Durable,
     operations::Operations,
     outbox::{Outbox, Outgoing, Status},
-    protocol::{Action, Input, Limits, Protocol},
+    protocol::{Action, Input, Limits, Protocol, Renewal},
     timers::Timers,
 };
 
@@ -92,7 +93,7 @@ impl Task {
                 Status::Broken => return End::Gone,
             };
             if let Some(viewer) = &connection.viewer {
-                timers.acknowledged(viewer.expires);
+                timers.acknowledged(viewer.expires.at());
             }
             tokio::select! {
                 () = wire.ready(blocked, &connection.outbox) => {
@@ -101,6 +102,7 @@ impl Task {
                     }
                 }
                 () = connection.outbox.work() => connection.settle(),
+                checked = Checking::done(&mut connection.checking) => connection.checked(checked),
                 input = timers.due() => connection.handle(input),
                 () = &mut drained, if !draining => {
                     draining = true;
@@ -202,6 +204,7 @@ struct Connection {
     outbox: Arc<Outbox>,
     operations: Arc<Operations>,
     viewer: Option<Arc<Viewer>>,
+    checking: Option<Checking>,
     durable: Option<Arc<Durable>>,
     /// Whether the client has sent its close frame.
     said_goodbye: bool,
@@ -229,6 +232,7 @@ impl Connection {
             operations: Arc::new(Operations::new(&context, outbox.clone())),
             outbox,
             viewer: None,
+            checking: None,
             durable: None,
             said_goodbye: false,
             context,
@@ -273,7 +277,8 @@ impl Connection {
                 let reached = self.operations.reached(&progress);
                 let _ = self.outbox.push_ping(reached.as_deref().map(|operations| (&progress, operations)));
             }
-            Action::Authenticate(token, durable) => self.authenticate(&token, durable),
+            Action::Authenticate(token, durable) => self.check(token, Purpose::Init(durable)),
+            Action::Renew(token) => self.check(token, Purpose::Renewal),
             Action::Start(operation, request) => {
                 let viewer = self.viewer.clone().expect("the state machine starts nothing before authentication");
                 self.operations.start(viewer, self.durable.clone(), operation, request);
@@ -291,12 +296,40 @@ impl Connection {
         }
     }
 
-    fn authenticate(&mut self, token: &str, durable: Option<SubscriptionName>) {
-        let result = self.context.gate.authenticate(token).map(|viewer| {
+    fn check(&mut self, token: String, purpose: Purpose) {
+        let mut checking = Checking::begin(&self.context.gate, token, purpose);
+        match checking.at_once() {
+            Some(checked) => self.checked(checked),
+            None => self.checking = Some(checking),
+        }
+    }
+
+    fn checked(&mut self, (purpose, verdict): Checked) {
+        match purpose {
+            Purpose::Init(durable) => self.authenticated(verdict, durable),
+            Purpose::Renewal => self.renewed(verdict),
+        }
+    }
+
+    fn authenticated(&mut self, verdict: Result<Viewer, ClientError>, durable: Option<SubscriptionName>) {
+        let result = verdict.map(|viewer| {
             let viewer = Arc::new(viewer);
             self.viewer = Some(viewer.clone());
             self.durable = durable.map(|name| Durable::recall(&self.context, self.outbox.clone(), viewer, name));
         });
         self.handle(Input::Authenticated(result.map_err(|error| error.code)));
+    }
+
+    /// Who somebody is never changes on a live socket: all that runs there was begun by the one who opened it.
+    fn renewed(&mut self, verdict: Result<Viewer, ClientError>) {
+        let renewal = match (verdict, &self.viewer) {
+            (Ok(newer), Some(viewer)) if viewer.is_same(&newer) => {
+                viewer.expires.renew(newer.expires.at());
+                Renewal::Until(newer.expires.at())
+            }
+            (Ok(_), _) => Renewal::Another,
+            (Err(error), _) => Renewal::Refused(error),
+        };
+        self.handle(Input::Renewed(renewal));
     }
 }

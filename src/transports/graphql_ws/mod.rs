@@ -5,6 +5,7 @@
 //! older `graphql-ws` has other message names and is refused.
 
 mod budget;
+mod checking;
 mod close;
 mod connection;
 mod durable;
@@ -19,6 +20,8 @@ mod timers;
 mod durable_tests;
 #[cfg(test)]
 mod protocol_tests;
+#[cfg(test)]
+mod renewal_tests;
 #[cfg(test)]
 mod socket_tests;
 

@@ -35,14 +35,14 @@ impl Client {
     }
 
     /// Open, and acknowledged.
-    async fn ready(server: &Server, token: &str) -> Self {
+    pub(super) async fn ready(server: &Server, token: &str) -> Self {
         let mut client = Self::open(server).await;
         client.init(token).await;
         assert_eq!(client.json().await["type"], "connection_ack");
         client
     }
 
-    async fn init(&mut self, token: &str) {
+    pub(super) async fn init(&mut self, token: &str) {
         let authorization = format!("Bearer {token}");
         self.send(json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await;
     }
@@ -78,7 +78,7 @@ pub(super) async fn server() -> Server {
     Server::start(TransportConfig::default()).await
 }
 
-fn event(subscriber: &Arc<dyn Subscriber>, number: u64) -> Result<(), Gone> {
+pub(super) fn event(subscriber: &Arc<dyn Subscriber>, number: u64) -> Result<(), Gone> {
     subscriber.next(&Bytes::from(json!({ "data": number }).to_string()), &ReadVector(vec![number]))?;
     subscriber.flush();
     Ok(())

@@ -40,7 +40,7 @@ async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
     use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
     for purpose in [PatientRequest, Treatment, Payment, Operations] {
         let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-        let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX };
+        let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX.into() };
         let there = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
         let missing = Question { member: None, ..there };
         let mask = only(access.decide_for(&[there]).await.unwrap()).mask;
@@ -59,7 +59,7 @@ async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let member: MemberId = "m-1".parse().unwrap();
     let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-    let viewer = Viewer { tenant, user, purpose: PurposeOfUse::Payment, expires: Timestamp::MAX };
+    let viewer = Viewer { tenant, user, purpose: PurposeOfUse::Payment, expires: Timestamp::MAX.into() };
     let staff = Mask { visibilities: Visibilities::of(Visibility::Staff), ..Mask::NOTHING };
     let hiv = Mask { sensitivities: Sensitivities::of(Sensitivity::Hiv), ..staff };
     for (demand, checks) in [(staff, 1), (hiv, 2), (Mask::EVERYTHING, 6), (Mask::NOTHING, 0)] {
