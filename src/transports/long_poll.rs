@@ -18,7 +18,7 @@ use sluice_schema::{
 use super::{
     Polled, bearer,
     router::Context,
-    status::{error_response, respond},
+    status::{Refused, respond},
 };
 
 #[derive(serde::Deserialize)]
@@ -38,7 +38,7 @@ pub(super) async fn get(
 ) -> Response {
     match poll(&context, &headers, parameters).await {
         Ok(polled) => respond(StatusCode::OK, "application/json; charset=utf-8", body(&polled)),
-        Err(error) => error_response(&error),
+        Err(refused) => refused.respond("application/json; charset=utf-8"),
     }
 }
 
@@ -46,8 +46,10 @@ async fn poll(
     context: &Context,
     headers: &HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
-) -> Result<Polled, ClientError> {
+) -> Result<Polled, Refused> {
     let viewer = bearer::authenticate(&*context.gate, headers).await?;
+    context.viewers.begin(&viewer)?;
+    let _held = context.viewers.operate(&viewer)?;
     let Query(parameters) = parameters.map_err(|_| {
         ClientError::new(Code::BadRequest, "The parameters are `channel`, `after` and `wait`, each at most once.")
     })?;
@@ -56,8 +58,8 @@ async fn poll(
     let wait = wait(parameters.wait.as_deref(), context)?.min(left(&viewer));
     tokio::select! {
         biased;
-        () = context.drain.cancelled() => Err(ClientError::unavailable()),
-        polled = context.gate.poll(&viewer, pattern, after, wait) => polled,
+        () = context.drain.cancelled() => Err(ClientError::unavailable().into()),
+        polled = context.gate.poll(&viewer, pattern, after, wait) => Ok(polled?),
     }
 }
 

@@ -10,10 +10,15 @@ mod negotiate;
 mod origin;
 mod router;
 pub mod status;
+mod viewers;
 mod websocket;
 
 #[cfg(test)]
+mod caps_tests;
+#[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod forgery_tests;
 #[cfg(test)]
 mod http_tests;
 

@@ -40,6 +40,11 @@ impl Close {
         )
     }
 
+    pub(super) fn too_many(retry: Duration) -> Self {
+        let retry = retry.as_millis();
+        Self::new(1013, format!("Too many connections of this user: connect again in {retry} ms, or close another"))
+    }
+
     pub(super) fn unavailable() -> Self {
         Self::new(1013, "A part of the service is away: connect again shortly")
     }
@@ -113,6 +118,7 @@ mod tests {
             Close::going_away(Duration::MAX),
             Close::silent(),
             Close::lagging(Duration::MAX),
+            Close::too_many(Duration::MAX),
             Close::unavailable(),
             Close::too_big(usize::MAX),
             Close::forbidden(),

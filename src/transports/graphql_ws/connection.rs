@@ -8,12 +8,14 @@ use sluice_schema::{error::ClientError, ids::SubscriptionName, viewer::Viewer};
 use tokio::{
     io::Interest,
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{Instant, timeout_at},
 };
 
 use super::{
     super::{
         router::Context,
+        viewers::Held,
         websocket::{Decoder, Received},
     },
     checking::{Checked, Checking, Purpose},
@@ -38,10 +40,19 @@ thread_local! {
 }
 
 /// Drives a socket from the upgrade to its end. `agreed`: on the subprotocol. `early`: what the client has sent already.
-pub(super) async fn run(socket: TcpStream, early: Vec<u8>, agreed: bool, context: Arc<Context>) {
+///
+/// `room`: what it takes up until its viewer is known.
+pub(super) async fn run(
+    socket: TcpStream,
+    early: Vec<u8>,
+    agreed: bool,
+    room: OwnedSemaphorePermit,
+    context: Arc<Context>,
+) {
     let socket = Arc::new(socket);
     let wire = Wire::new(socket.clone(), &context);
-    let connection = Connection::new(socket, context);
+    let mut connection = Connection::new(socket, context);
+    connection.room = Some(Room::Unauthenticated(room));
     if !agreed {
         connection.outbox.close(&Close::subprotocol());
     }
@@ -198,12 +209,19 @@ impl Wire {
     }
 }
 
+/// What a connection is counted as.
+enum Room {
+    Unauthenticated(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit),
+    Viewer(#[expect(dead_code, reason = "it is held")] Held),
+}
+
 struct Connection {
     context: Arc<Context>,
     protocol: Protocol,
     outbox: Arc<Outbox>,
     operations: Arc<Operations>,
     viewer: Option<Arc<Viewer>>,
+    room: Option<Room>,
     checking: Option<Checking>,
     durable: Option<Arc<Durable>>,
     /// Whether the client has sent its close frame.
@@ -232,6 +250,7 @@ impl Connection {
             operations: Arc::new(Operations::new(&context, outbox.clone())),
             outbox,
             viewer: None,
+            room: None,
             checking: None,
             durable: None,
             said_goodbye: false,
@@ -278,7 +297,7 @@ impl Connection {
                 let _ = self.outbox.push_ping(reached.as_deref().map(|operations| (&progress, operations)));
             }
             Action::Authenticate(token, durable) => self.check(token, Purpose::Init(durable)),
-            Action::Renew(token) => self.check(token, Purpose::Renewal),
+            Action::Renew(token) => self.renew(token),
             Action::Start(operation, request) => {
                 let viewer = self.viewer.clone().expect("the state machine starts nothing before authentication");
                 self.operations.start(viewer, self.durable.clone(), operation, request);
@@ -304,6 +323,15 @@ impl Connection {
         }
     }
 
+    /// To check a token takes as much as to begin an operation.
+    fn renew(&mut self, token: String) {
+        let begun = self.viewer.as_deref().map_or(Ok(()), |viewer| self.context.viewers.begin(viewer));
+        match begun {
+            Ok(()) => self.check(token, Purpose::Renewal),
+            Err(busy) => self.handle(Input::Renewed(Renewal::Refused(busy.error))),
+        }
+    }
+
     fn checked(&mut self, (purpose, verdict): Checked) {
         match purpose {
             Purpose::Init(durable) => self.authenticated(verdict, durable),
@@ -312,6 +340,12 @@ impl Connection {
     }
 
     fn authenticated(&mut self, verdict: Result<Viewer, ClientError>, durable: Option<SubscriptionName>) {
+        if let Ok(viewer) = &verdict {
+            match self.context.viewers.connect(viewer) {
+                Ok(held) => self.room = Some(Room::Viewer(held)),
+                Err(_) => return self.handle(Input::TooMany { retry: self.context.config.jittered_retry() }),
+            }
+        }
         let result = verdict.map(|viewer| {
             let viewer = Arc::new(viewer);
             self.viewer = Some(viewer.clone());

@@ -23,7 +23,7 @@ mod protocol_tests;
 #[cfg(test)]
 mod renewal_tests;
 #[cfg(test)]
-mod socket_tests;
+pub(super) mod socket_tests;
 
 use std::sync::Arc;
 
@@ -69,6 +69,8 @@ fn accept(context: Arc<Context>, request: Request) -> Response {
     if context.drain.is_cancelled() {
         return error_response(&ClientError::unavailable());
     }
+    // Before anything is held for it.
+    let Some(room) = context.viewers.unauthenticated() else { return error_response(&ClientError::unavailable()) };
     let upgrade = match Upgrade::of(request, SUBPROTOCOL) {
         Ok(upgrade) => upgrade,
         Err(why) => return respond(StatusCode::BAD_REQUEST, PLAIN, why),
@@ -78,7 +80,7 @@ fn accept(context: Arc<Context>, request: Request) -> Response {
     context.tasks.clone().spawn(async move {
         let Some((socket, early)) = socket.await else { return };
         // Of the small future that waits for the upgrade nothing is kept while the connection runs.
-        context.tasks.clone().spawn(connection::run(socket, early, agreed, context));
+        context.tasks.clone().spawn(connection::run(socket, early, agreed, room, context));
     });
     response
 }

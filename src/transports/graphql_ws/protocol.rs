@@ -38,6 +38,10 @@ pub(super) enum Input<'a> {
     InitTimeout,
     /// The answer to [`Action::Authenticate`].
     Authenticated(Result<(), Code>),
+    /// The same: it is known who the client is, and she has as many connections as she may.
+    TooMany {
+        retry: Duration,
+    },
     /// The answer to [`Action::Renew`].
     Renewed(Renewal),
     TokenExpired,
@@ -161,6 +165,7 @@ impl Protocol {
             Input::InitTimeout if self.state == State::Waiting => self.close(Close::init_timeout()),
             Input::InitTimeout => Vec::new(),
             Input::Authenticated(result) => self.authenticated(result),
+            Input::TooMany { retry } => self.close(Close::too_many(retry)),
             Input::Renewed(renewal) => self.renewed(renewal),
             Input::TokenExpired => self.close(Close::expired()),
             Input::PingDue => self.ping_due(),
