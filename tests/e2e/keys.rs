@@ -1,6 +1,6 @@
 //! An identity provider's keys, as they change under a running server.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use axum::{Router, extract::State, routing::get};
@@ -8,9 +8,18 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+};
+use tokio_rustls::TlsAcceptor;
 
-use crate::harness::{Options, Server, code};
+use crate::{
+    certificate::Certificate,
+    harness::{Options, Server, code},
+    installation::Home,
+};
 
 struct Key {
     name: &'static str,
@@ -67,7 +76,7 @@ impl Published {
 
     fn publish(&self, keys: &[&Key]) {
         match self {
-            Self::File { path, .. } => std::fs::write(path, set(keys)).unwrap(),
+            Self::File { path, .. } => fs::write(path, set(keys)).unwrap(),
             Self::Url { set: published, .. } => drop(published.send_replace(set(keys))),
         }
     }
@@ -128,4 +137,43 @@ async fn a_renewed_socket_lives_on_and_another_ends() {
     assert_eq!(other.closed().await.map(|close| u16::from(close.code)), Some(4403), "its token ends");
     let refused = renewed.renew("nonsense").await;
     assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "it answers, past that token's end");
+}
+
+/// Answers every request with a set, over TLS; the port.
+async fn serve_over_tls(certificate: &Certificate, set: String) -> u16 {
+    let acceptor = TlsAcceptor::from(Arc::new(certificate.server()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            // Who does not trust the certificate goes away.
+            let Ok(mut socket) = acceptor.accept(socket).await else { continue };
+            let _ = socket.read(&mut [0; 4096]).await;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", set.len());
+            let _ = socket.write_all(format!("{head}{set}").as_bytes()).await;
+            let _ = socket.shutdown().await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn keys_are_read_over_tls_from_those_whom_the_system_trusts() {
+    let (key, certificate) = (Key::new("only"), Certificate::of("localhost"));
+    let port = serve_over_tls(&certificate, set(&[&key])).await;
+    let at = |host: &str| {
+        let url = format!("https://{host}:{port}/keys");
+        Options::default().env("SLUICE__AUTH__MODE", "jwks_url").env("SLUICE__AUTH__JWKS_URL", &url)
+    };
+    let home = Home::new().await;
+    let file = home.path().join("trusted.pem");
+    fs::write(&file, certificate.pem()).unwrap();
+    let trusting = |options: Options| options.env("SSL_CERT_FILE", file.to_str().unwrap());
+
+    let Err((home, status)) = Server::try_start_in(home, at("localhost")).await else { panic!("it is not trusted") };
+    assert_eq!(status.code(), Some(1));
+    let Err((home, _)) = Server::try_start_in(home, trusting(at("127.0.0.1"))).await else { panic!("it is another's") };
+    let server = Server::start_in(home, trusting(at("localhost"))).await;
+    assert_eq!(server.log().matches("can't be used: it can't be reached: ").count(), 2, "{}", server.log());
+    assert!(takes(&server, &key.token(Duration::from_secs(60))).await);
 }

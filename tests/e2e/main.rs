@@ -4,6 +4,7 @@
 
 mod access_table;
 mod audit;
+mod certificate;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod guard;
