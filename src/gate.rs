@@ -18,13 +18,13 @@ use sluice_subscriptions::{
 };
 
 use crate::{
-    auth::{Refusal, Verifier},
+    auth::{Authenticator, Refusal},
     transports::{Answer, Gate, GraphqlRequest, OperationType, Parsed, Polled, Subscription, Transport},
 };
 
 /// The gate of a running gateway.
 pub(crate) struct Gateway {
-    pub(crate) verifier: Verifier,
+    pub(crate) tokens: Arc<Authenticator>,
     pub(crate) graph: Graph,
     pub(crate) engine: Engine,
     pub(crate) named: Named,
@@ -97,8 +97,8 @@ fn name(via: Transport) -> &'static str {
 
 #[async_trait]
 impl Gate for Gateway {
-    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
-        let viewer = self.verifier.verify(token)?;
+    async fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
+        let viewer = self.tokens.authenticate(token).await?;
         self.revocations.check(&viewer).map_err(refused)?;
         Ok(viewer)
     }

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+mod clock;
 pub mod config;
 mod doctor;
 mod gate;

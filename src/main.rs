@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(args) => serve(args).await?,
+        Command::Serve(args) => Box::pin(serve(args)).await?,
         Command::Token(args) => println!("{}", cli::token(&args.config()?, &args)?),
         Command::Schema => print!("{}", cli::schema()),
         Command::Migrate(args) => println!("{}", cli::migrate(&args).await?),

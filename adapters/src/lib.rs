@@ -4,6 +4,7 @@ mod audit_chain;
 pub mod audit_heads;
 pub mod clearinghouse;
 mod failpoint;
+pub mod jwks;
 pub mod kafka;
 mod placement;
 pub mod postgres;

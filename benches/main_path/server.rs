@@ -99,7 +99,8 @@ impl Drop for Server {
     }
 }
 
-/// All defaults, but for a payer that always takes the same time, and enough room for those who wait for it.
+/// All defaults, but for a payer that always takes the same time, and enough room for those who wait for it and for what
+/// one viewer does.
 fn configure<'a>(command: &'a mut Command, home: &Home) -> &'a mut Command {
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
@@ -109,6 +110,10 @@ fn configure<'a>(command: &'a mut Command, home: &Home) -> &'a mut Command {
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__LATENCY", "fixed")
         .env("SLUICE__ELIGIBILITY__CLEARINGHOUSE__FIXED_MS", PAYER.as_millis().to_string())
         .env("SLUICE__ELIGIBILITY__MAX_IN_FLIGHT", "5000")
+        // All load comes from two viewers.
+        .env("SLUICE__TRANSPORTS__MAX_IN_FLIGHT_PER_VIEWER", "100000")
+        .env("SLUICE__TRANSPORTS__MAX_OPERATIONS_PER_SECOND", "1000000")
+        .env("SLUICE__TRANSPORTS__MAX_OPERATIONS_BURST", "1000000")
         .env("SLUICE__TELEMETRY__LOG_FILTER", "warn")
         .envs(home.environment().iter().map(|(name, value)| (name, value)))
         .env_remove("SLUICE_CONFIG")

@@ -158,7 +158,7 @@ mod tests {
             tenant: "acme".parse().expect("id"),
             user: "u-physician".parse().expect("id"),
             purpose: PurposeOfUse::Treatment,
-            expires: Timestamp::MAX,
+            expires: Timestamp::MAX.into(),
             token: Default::default(),
         }
     }

@@ -209,7 +209,7 @@ async fn subscribe(graph: &Graph, number: u64, member: u64, sink: &Arc<Sink>) ->
         tenant: TENANT.parse().expect("a tenant"),
         user: format!("u-{number}").parse().expect("a user"),
         purpose: PurposeOfUse::PatientRequest,
-        expires: Timestamp::MAX,
+        expires: Timestamp::MAX.into(),
         token: Default::default(),
     };
     let channel = format!("/members/m-{member}/eligibility/*");

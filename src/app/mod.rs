@@ -38,7 +38,7 @@ pub(crate) use self::parts::{
 };
 use self::{keys::KeyringKeys, parts::Parts, threads::PartsThread, watched::Watched};
 use crate::{
-    auth::{Issuer, TokenRules, Verifier},
+    auth::{Authenticator, Issuer, TokenRules},
     config::{AuthMode, Config, Role},
     gate::Gateway,
     health::{self, Health},
@@ -102,7 +102,8 @@ impl App {
         let parts_thread = PartsThread::start().map_err(StartError::Threads)?;
         let given = config.clone();
         let parts = parts_thread.run(async move { Parts::open(&given).await }).await?;
-        let (issuer, verifier) = parts::tokens(&config, &config.data_dir)?;
+        let (issuer, tokens) = parts::tokens(&config, &config.data_dir).await?;
+        let tokens = Arc::new(tokens);
         if config.has_demo_people() {
             demo::relate(parts.relationships.as_ref(), &config.demo.tenant).await.map_err(StartError::Relationships)?;
         }
@@ -110,10 +111,11 @@ impl App {
         let health = Arc::<Health>::default();
         tasks.spawn("metrics", |token| metrics.clone().upkeep(token));
         background::start(&parts, &config, &tasks).await?;
+        tasks.spawn("the keys of tokens", |token| tokens.clone().run(token));
         probes::start(&parts, &health, &tasks);
         heads::start(&parts, &config, &health, &tasks);
         let gate = match config.server.has(Role::Gateway) {
-            true => Some(Arc::new(gateway(&parts, &config, verifier, &health, &tasks, altered).await?)),
+            true => Some(Arc::new(gateway(&parts, &config, tokens, &health, &tasks, altered).await?)),
             false => None,
         };
         Ok(Self { config, parts, _parts_thread: parts_thread, gate, issuer, tasks, health, metrics })
@@ -208,7 +210,7 @@ async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) 
 async fn gateway(
     parts: &Parts,
     config: &Config,
-    verifier: Verifier,
+    tokens: Arc<Authenticator>,
     health: &Arc<Health>,
     tasks: &Tasks,
     altered: Altered,
@@ -230,7 +232,7 @@ async fn gateway(
     };
     let graph = Graph::new(services, limits(config)).map_err(StartError::Schema)?;
     let named = Named::new(parts.subscribers(), engine.clone());
-    Ok(Gateway { verifier, graph, engine, named, revocations })
+    Ok(Gateway { tokens, graph, engine, named, revocations })
 }
 
 /// What was revoked is known before anybody is let in.
@@ -313,7 +315,7 @@ pub(crate) fn token_rules(config: &Config) -> TokenRules {
 pub(crate) fn issuer(config: &Config, directory: &Path) -> Result<Option<Issuer>, StartError> {
     match config.auth.mode {
         AuthMode::Embedded => Ok(Some(Issuer::open(directory, token_rules(config))?)),
-        AuthMode::JwksFile => Ok(None),
+        AuthMode::JwksFile | AuthMode::JwksUrl => Ok(None),
     }
 }
 

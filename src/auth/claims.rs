@@ -63,7 +63,7 @@ impl Claims {
             return Err(Refusal::Lifetime);
         }
         let token = Token { id: self.jti, issued: self.iat.map(instant).transpose()?.unwrap_or_default() };
-        Ok(Viewer { tenant: self.tenant, user: self.sub, purpose: self.purpose_of_use, expires, token })
+        Ok(Viewer { tenant: self.tenant, user: self.sub, purpose: self.purpose_of_use, expires: expires.into(), token })
     }
 }
 

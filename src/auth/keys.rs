@@ -74,7 +74,7 @@ impl Keys {
     pub(super) fn find(&self, id: Option<&str>) -> Result<&Key, Refusal> {
         match (id, self.0.as_slice()) {
             (None, [only]) => Ok(only),
-            (None, _) => Err(Refusal::UnknownKey),
+            (None, _) => Err(Refusal::NoKeyId),
             (Some(_), _) => self.0.iter().find(|key| key.id.as_deref() == id).ok_or(Refusal::UnknownKey),
         }
     }

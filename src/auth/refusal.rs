@@ -8,10 +8,16 @@ pub(crate) enum Refusal {
     TooLong,
     #[error("not a signed JWT, or with an algorithm that is not known here")]
     Header,
+    #[error("a JWT of another kind than access tokens are")]
+    Kind,
+    #[error("a member is there twice")]
+    Twice,
     #[error("a critical header that is not known here")]
     Critical,
     #[error("a key that is not known here")]
     UnknownKey,
+    #[error("no name of a key, where there are several")]
+    NoKeyId,
     #[error("another algorithm than its key is for")]
     Algorithm,
     #[error("a signature that does not match")]

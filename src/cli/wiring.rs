@@ -42,7 +42,10 @@ pub async fn run(app: App, listener: TcpListener, shutdown: impl Future<Output =
 pub fn token(config: &Config, args: &TokenArgs) -> Result<String, Failure> {
     let issuer = app::issuer(config, &config.data_dir).map_err(failure)?;
     let issuer = issuer.ok_or_else(|| {
-        Failure::App("tokens come from the identity provider here: `auth.mode` is `jwks_file`, and Sluice has no key to sign with".into())
+        Failure::App(
+            "tokens come from the identity provider here, as `auth.mode` says, and Sluice has no key to sign with"
+                .into(),
+        )
     })?;
     let Identity { user, tenant, purpose } = identity(config, args)?;
     issuer.issue(&user, &tenant, purpose, args.ttl.0).map_err(failure)

@@ -8,7 +8,7 @@ use config::{
     builder::{ConfigBuilder, DefaultState},
 };
 
-use sluice_adapters::kafka::foreign;
+use sluice_adapters::{jwks::JwksUrl, kafka::foreign};
 
 use super::{
     AuthMode, Config, ConfigError, Latency,
@@ -148,8 +148,12 @@ fn any_origin(value: &Value) -> Option<&str> {
 /// What types cannot say. The key at fault, and what it must be.
 fn check(config: &Config) -> Result<(), (String, String)> {
     transports(config)?;
+    jwks_url(config)?;
     foreign::check_all(&config.foreign_topics).map_err(|why| ("foreign_topics".to_owned(), why.to_string()))?;
-    sections(config).and_then(|()| check::parts(config)).map_err(|(key, what)| (key.into(), what.into()))
+    sections(config)
+        .and_then(|()| auth(config))
+        .and_then(|()| check::parts(config))
+        .map_err(|(key, what)| (key.into(), what.into()))
 }
 
 fn transports(config: &Config) -> Result<(), (String, String)> {
@@ -160,6 +164,33 @@ fn transports(config: &Config) -> Result<(), (String, String)> {
         };
         (format!("transports.{name}"), why.to_string())
     })
+}
+
+fn jwks_url(config: &Config) -> Result<(), (String, String)> {
+    let Some(url) = &config.auth.jwks_url else { return Ok(()) };
+    JwksUrl::check(url).map_err(|why| ("auth.jwks_url".to_owned(), why.to_string()))
+}
+
+fn auth(config: &Config) -> Result<(), (&'static str, &'static str)> {
+    let auth = &config.auth;
+    must(!auth.issuer.is_empty(), "auth.issuer", "it must be what the tokens' `iss` says")?;
+    must(!auth.audience.is_empty(), "auth.audience", "it must be what the tokens' `aud` holds")?;
+    must(auth.leeway_seconds <= 300, "auth.leeway_seconds", "it must be at most 300")?;
+    must(
+        (1..=86_400).contains(&auth.jwks_refresh_seconds),
+        "auth.jwks_refresh_seconds",
+        "it must be 1 to 86400: a key that is withdrawn counts until the keys are read again",
+    )?;
+    must(
+        auth.mode != AuthMode::JwksFile || auth.jwks_file.is_some(),
+        "auth.mode",
+        "the mode \"jwks_file\" needs the key `auth.jwks_file`",
+    )?;
+    must(
+        auth.mode != AuthMode::JwksUrl || auth.jwks_url.is_some(),
+        "auth.mode",
+        "the mode \"jwks_url\" needs the key `auth.jwks_url`",
+    )
 }
 
 fn sections(config: &Config) -> Result<(), (&'static str, &'static str)> {
@@ -173,18 +204,10 @@ fn sections(config: &Config) -> Result<(), (&'static str, &'static str)> {
     must(limits.max_tokens > 0, "limits.max_tokens", one)?;
     must(limits.max_complexity > 0, "limits.max_complexity", one)?;
     must(!config.data_dir.as_os_str().is_empty(), "data_dir", "it must name a directory")?;
-    must(!config.auth.issuer.is_empty(), "auth.issuer", "it must be what the tokens' `iss` says")?;
-    must(!config.auth.audience.is_empty(), "auth.audience", "it must be what the tokens' `aud` holds")?;
-    must(config.auth.leeway_seconds <= 300, "auth.leeway_seconds", "it must be at most 300")?;
     must(
         (500..=60_000).contains(&config.auth.max_revocation_staleness_ms),
         "auth.max_revocation_staleness_ms",
         "it must be 500 to 60000: the list is read four times a second",
-    )?;
-    must(
-        config.auth.mode == AuthMode::Embedded || config.auth.jwks_file.is_some(),
-        "auth.mode",
-        "the mode \"jwks_file\" needs the key `auth.jwks_file`",
     )?;
     must(
         (1..=86_400).contains(&config.audit.head_interval_seconds),

@@ -129,6 +129,19 @@ fn bad_values_name_key_and_place() {
             "bad value for `log_retention` in DIR/sluice.toml: expected a length",
         ),
         (given().file("[auth]\nmode = \"jwks_file\"\n"), "bad value for `auth.mode` in DIR/sluice.toml: the mode"),
+        (given().file("[auth]\nmode = \"jwks_url\"\n"), "bad value for `auth.mode` in DIR/sluice.toml: the mode"),
+        (
+            given().file("[auth]\njwks_url = \"http://id.example/keys\"\n"),
+            "bad value for `auth.jwks_url` in DIR/sluice.toml: it must begin with https://",
+        ),
+        (
+            given().file("[auth]\njwks_refresh_seconds = 0\n"),
+            "bad value for `auth.jwks_refresh_seconds` in DIR/sluice.toml: it must be 1 to",
+        ),
+        (
+            given().file("[auth]\nmax_token_lifetime = \"0s\"\n"),
+            "bad value for `auth.max_token_lifetime` in DIR/sluice.toml: expected a length",
+        ),
         (given().file("[auth]\nmode = \"none\"\n"), "bad value for `auth.mode` in DIR/sluice.toml: "),
         (
             given().file("[transports]\nping_interval_ms = 0\n"),
@@ -214,7 +227,7 @@ fn the_production_example_loads_with_the_secrets_that_it_leaves_out() {
     let config = without("").loads();
     let real = Parts { store: StoreKind::Postgres, log: LogKind::Kafka, relationships: RelationshipsKind::SpiceDb };
     assert_eq!(config.parts, real);
-    assert_eq!(config.auth.mode, AuthMode::JwksFile);
+    assert_eq!(config.auth.mode, AuthMode::JwksUrl);
     assert!(!config.demo.enabled);
     for (_, _, key) in secrets {
         let text = without(key).refused();

@@ -153,6 +153,10 @@ pub struct Auth {
     pub mode: AuthMode,
     /// The public keys of the issuer, as a JSON Web Key Set (RFC 7517); for the mode `jwks_file`.
     pub jwks_file: Option<PathBuf>,
+    /// Where the issuer publishes the same, over HTTPS; for the mode `jwks_url`.
+    pub jwks_url: Option<String>,
+    /// How often the keys are read anew. For a token whose key is not known that is done at once.
+    pub jwks_refresh_seconds: u64,
     /// What `iss` must be.
     pub issuer: String,
     /// What `aud` must hold.
@@ -170,6 +174,8 @@ impl Default for Auth {
         Self {
             mode: AuthMode::Embedded,
             jwks_file: None,
+            jwks_url: None,
+            jwks_refresh_seconds: 300,
             issuer: "sluice".into(),
             audience: "sluice".into(),
             leeway_seconds: 5,
@@ -186,6 +192,8 @@ pub enum AuthMode {
     Embedded,
     /// An identity provider signs; its public keys are in a file.
     JwksFile,
+    /// The same, and it publishes them itself.
+    JwksUrl,
 }
 
 /// How the end of the audit trail is vouched for; docs/audit.md.

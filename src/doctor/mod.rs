@@ -8,7 +8,11 @@ mod spicedb;
 use std::fs;
 
 pub(crate) use self::report::{Finding, Report};
-use crate::config::{AuthMode, Config, LogKind, RelationshipsKind, StoreKind};
+use crate::{
+    app::token_rules,
+    auth::{JwksSource, KeySource, Verifier},
+    config::{Config, LogKind, RelationshipsKind, StoreKind},
+};
 
 /// Looks at every configured part; changes nothing.
 pub(crate) async fn examine(config: &Config) -> Report {
@@ -29,7 +33,7 @@ pub(crate) async fn examine(config: &Config) -> Report {
         RelationshipsKind::Embedded => report.add("Relationships", Finding::well("embedded, in the data directory")),
         RelationshipsKind::SpiceDb => spicedb::examine(config, &mut report).await,
     }
-    report.add("Tokens", tokens(config));
+    report.add("Tokens", tokens(config).await);
     report
 }
 
@@ -42,18 +46,27 @@ fn embedded(config: &Config) -> Finding {
     }
 }
 
-fn tokens(config: &Config) -> Finding {
-    let Some(path) = config.auth.jwks_file.as_ref().filter(|_| config.auth.mode == AuthMode::JwksFile) else {
-        let real = config.parts.store == StoreKind::Postgres;
-        let text = "signed by Sluice itself, with a key in the data directory";
-        return if real {
-            Finding::fair(format!("{text}: for people's tokens set `auth.mode` to \"jwks_file\""))
-        } else {
-            Finding::well(text)
-        };
+async fn tokens(config: &Config) -> Finding {
+    let source = match JwksSource::of(&config.auth) {
+        Ok(Some(source)) => source,
+        Ok(None) => return own_tokens(config),
+        Err(error) => return Finding::bad(format!("`auth.jwks_url` is of no use: {error}")),
     };
-    match fs::read_to_string(path) {
-        Ok(_) => Finding::well(format!("keys of the identity provider in {}", path.display())),
-        Err(error) => Finding::bad(format!("the key set {} can't be read: {error}", path.display())),
+    let read = source.read().await.and_then(|jwks| {
+        Verifier::from_jwks(&jwks, token_rules(config)).map(|_| ()).map_err(|error| error.to_string())
+    });
+    match read {
+        Ok(()) => Finding::well(format!("keys of the identity provider in {source}")),
+        Err(why) => Finding::bad(format!("the key set {source} can't be used: {why}")),
+    }
+}
+
+fn own_tokens(config: &Config) -> Finding {
+    let real = config.parts.store == StoreKind::Postgres;
+    let text = "signed by Sluice itself, with a key in the data directory";
+    if real {
+        Finding::fair(format!("{text}: for people's tokens set `auth.mode` to \"jwks_url\" or \"jwks_file\""))
+    } else {
+        Finding::well(text)
     }
 }

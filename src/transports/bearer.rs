@@ -8,11 +8,11 @@ use super::Gate;
 
 /// The viewer that the `Authorization` header names (RFC 6750, section 2.1). A token in the URL or a form is not read:
 /// those are logged on the way.
-pub(super) fn authenticate(gate: &dyn Gate, headers: &HeaderMap) -> Result<Viewer, ClientError> {
+pub(super) async fn authenticate(gate: &dyn Gate, headers: &HeaderMap) -> Result<Viewer, ClientError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(missing()) };
     let token = value.to_str().ok().and_then(token).ok_or_else(missing)?;
-    gate.authenticate(token)
+    gate.authenticate(token).await
 }
 
 /// The token in a text of the form `Bearer <token>`; the scheme's case does not count (RFC 9110, section 11.1).

@@ -15,6 +15,16 @@ pub struct TransportConfig {
     pub max_message_bytes: usize,
     /// How many operations (subscriptions, queries, mutations) one WebSocket may have in flight.
     pub max_operations: usize,
+    /// How many connections one viewer may have.
+    pub max_connections_per_viewer: usize,
+    /// How many queries, mutations and polls of one viewer may be in flight, on all transports together.
+    pub max_in_flight_per_viewer: usize,
+    /// How many operations one viewer may begin in a second, in the long run; renewals of tokens count as well.
+    pub max_operations_per_second: u32,
+    /// How many of them at once, after she was idle.
+    pub max_operations_burst: u32,
+    /// How many WebSockets may be open whose viewers are not known yet.
+    pub max_unauthenticated: usize,
     /// How many queries, mutations and starts of subscriptions of one WebSocket run at once; the others wait.
     pub max_concurrency: usize,
     /// How much may wait to be sent to one WebSocket. Past it the client is told to resume by cursor (close code 1013).
@@ -54,6 +64,11 @@ impl Default for TransportConfig {
             max_body_bytes: 256 * 1024,
             max_message_bytes: 64 * 1024,
             max_operations: 100,
+            max_connections_per_viewer: 100,
+            max_in_flight_per_viewer: 256,
+            max_operations_per_second: 1_000,
+            max_operations_burst: 5_000,
+            max_unauthenticated: 16_384,
             max_concurrency: 16,
             max_queued_bytes: 1024 * 1024,
             max_queued_bytes_of_all: 256 * 1024 * 1024,
@@ -87,6 +102,11 @@ impl TransportConfig {
             ("max_body_bytes", self.max_body_bytes),
             ("max_message_bytes", self.max_message_bytes),
             ("max_operations", self.max_operations),
+            ("max_connections_per_viewer", self.max_connections_per_viewer),
+            ("max_in_flight_per_viewer", self.max_in_flight_per_viewer),
+            ("max_operations_per_second", self.max_operations_per_second as usize),
+            ("max_operations_burst", self.max_operations_burst as usize),
+            ("max_unauthenticated", self.max_unauthenticated),
             ("max_concurrency", self.max_concurrency),
             ("max_queued_bytes", self.max_queued_bytes),
             ("max_queued_bytes_of_all", self.max_queued_bytes_of_all),

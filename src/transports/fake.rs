@@ -33,6 +33,7 @@ use super::{
 
 /// What the gate was asked.
 pub(super) enum Asked {
+    Authenticating,
     Subscribed(Arc<dyn Subscriber>),
     Unsubscribed,
     Executing,
@@ -148,7 +149,7 @@ impl Parsed for FakeOperation {
         self.operation_type
     }
 
-    async fn execute(self: Box<Self>, _: Arc<Viewer>, _: Transport) -> Answer {
+    async fn execute(self: Box<Self>, viewer: Arc<Viewer>, _: Transport) -> Answer {
         let query = &self.request.query;
         let _ = self.asked.send(Asked::Executing);
         if query.contains("panic") {
@@ -160,6 +161,10 @@ impl Parsed for FakeOperation {
         let _ = self.asked.send(Asked::Executed);
         if query.contains("invalid") {
             return Answer { body: r#"{"errors":[{"message":"no such field"}]}"#.into(), executed: false };
+        }
+        if query.contains("who") {
+            let who = format!("{}/{}/{}", viewer.tenant, viewer.user, viewer.purpose.code());
+            return Answer { body: json!({ "data": { "who": who } }).to_string().into(), executed: true };
         }
         let variables = self.request.variables.unwrap_or_default();
         Answer { body: json!({ "data": { "echo": variables } }).to_string().into(), executed: true }
@@ -189,16 +194,24 @@ impl Parsed for FakeOperation {
 
 #[async_trait]
 impl Gate for FakeGate {
-    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
+    /// Of nora of north, for treatment, unless the token's name says otherwise.
+    async fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
         let lasts = match token {
-            "nora" => SignedDuration::from_hours(1),
+            "nora" | "otto" | "south" | "payment" => SignedDuration::from_hours(1),
             "brief" => SignedDuration::from_millis(200),
+            "short" => SignedDuration::from_secs(2),
+            "slow" => {
+                let _ = self.asked.send(Asked::Authenticating);
+                self.release.notified().await;
+                SignedDuration::from_hours(1)
+            }
             "away" => return Err(ClientError::unavailable()),
             _ => return Err(ClientError::new(Code::Unauthenticated, "no")),
         };
-        let (tenant, user) = ("north".parse().unwrap(), "nora".parse().unwrap());
-        let expires = Timestamp::now() + lasts;
-        Ok(Viewer { tenant, user, purpose: PurposeOfUse::Treatment, expires, token: Default::default() })
+        let tenant = if token == "south" { "south" } else { "north" }.parse().unwrap();
+        let user = if token == "otto" { "otto" } else { "nora" }.parse().unwrap();
+        let purpose = if token == "payment" { PurposeOfUse::Payment } else { PurposeOfUse::Treatment };
+        Ok(Viewer { tenant, user, purpose, expires: (Timestamp::now() + lasts).into(), token: Default::default() })
     }
 
     fn admit(&self, viewer: &Arc<Viewer>, cut: Arc<dyn Cut>) -> Result<Session, ClientError> {

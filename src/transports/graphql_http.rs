@@ -20,23 +20,12 @@ use super::{
     bearer,
     negotiate::{Media, is_json},
     router::Context,
-    status::{error_body, http_status, respond},
+    status::{Refused, error_body, http_status, respond},
+    viewers::Held,
 };
 
-/// Why a request gets no answer from the schema.
-struct Refused {
-    status: StatusCode,
-    error: ClientError,
-}
-
-impl From<ClientError> for Refused {
-    fn from(error: ClientError) -> Self {
-        Self { status: http_status(error.code), error }
-    }
-}
-
 fn refused(status: StatusCode, text: impl Into<std::borrow::Cow<'static, str>>) -> Refused {
-    Refused { status, error: ClientError::new(Code::BadRequest, text) }
+    Refused { status, error: ClientError::new(Code::BadRequest, text), retry: None }
 }
 
 pub(super) async fn post(State(context): State<Arc<Context>>, request: Request) -> Response {
@@ -50,14 +39,16 @@ pub(super) async fn post(State(context): State<Arc<Context>>, request: Request) 
             "Answers are `application/graphql-response+json` or `application/json`: accept one of them.",
         )),
     };
-    answered.unwrap_or_else(|Refused { status, error }| respond(status, spoken.content_type(), error_body(&error)))
+    answered.unwrap_or_else(|refused| refused.respond(spoken.content_type()))
 }
 
 async fn answer(context: &Context, request: Request, media: Media) -> Result<Response, Refused> {
     if !is_json(request.headers()) {
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be `Content-Type: application/json`."));
     }
-    let viewer = Arc::new(bearer::authenticate(&*context.gate, request.headers())?);
+    let viewer = Arc::new(bearer::authenticate(&*context.gate, request.headers()).await?);
+    context.viewers.begin(&viewer)?;
+    let held = context.viewers.operate(&viewer)?;
     let request = read(request, context.config.max_body_bytes).await?;
     match context.gate.parse(request) {
         Err(error) => Ok(not_executed(media, http_status(error.code), error_body(&error))),
@@ -67,18 +58,26 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
         )),
         Ok(parsed) => {
             let admitted = Admitted::by(&*context.gate, &viewer)?;
-            let answer = admitted.unless_revoked(execute(context, viewer, parsed)).await??;
+            let answer = admitted.unless_revoked(execute(context, viewer, held, parsed)).await??;
             Ok(executed(media, answer))
         }
     }
 }
 
 /// A mutation runs to its end even if the client goes away meanwhile, or its token is revoked; a query does not.
-async fn execute(context: &Context, viewer: Arc<Viewer>, parsed: Box<dyn Parsed>) -> Result<Answer, Refused> {
+async fn execute(
+    context: &Context,
+    viewer: Arc<Viewer>,
+    held: Held,
+    parsed: Box<dyn Parsed>,
+) -> Result<Answer, Refused> {
     if parsed.operation_type() != OperationType::Mutation {
         return Ok(parsed.execute(viewer, Transport::Http).await);
     }
-    let running = context.tasks.spawn(async move { parsed.execute(viewer, Transport::Http).await });
+    let running = context.tasks.spawn(async move {
+        let _held = held;
+        parsed.execute(viewer, Transport::Http).await
+    });
     running.await.map_err(|_| ClientError::new(Code::Internal, "A fault of ours; it is unknown what was done.").into())
 }
 

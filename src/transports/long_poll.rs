@@ -20,7 +20,7 @@ use super::{
     admitted::Admitted,
     bearer,
     router::Context,
-    status::{error_response, respond},
+    status::{Refused, respond},
 };
 
 #[derive(serde::Deserialize)]
@@ -40,7 +40,7 @@ pub(super) async fn get(
 ) -> Response {
     match poll(&context, &headers, parameters).await {
         Ok(polled) => respond(StatusCode::OK, "application/json; charset=utf-8", body(&polled)),
-        Err(error) => error_response(&error),
+        Err(refused) => refused.respond("application/json; charset=utf-8"),
     }
 }
 
@@ -48,8 +48,10 @@ async fn poll(
     context: &Context,
     headers: &HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
-) -> Result<Polled, ClientError> {
-    let viewer = Arc::new(bearer::authenticate(&*context.gate, headers)?);
+) -> Result<Polled, Refused> {
+    let viewer = Arc::new(bearer::authenticate(&*context.gate, headers).await?);
+    context.viewers.begin(&viewer)?;
+    let _held = context.viewers.operate(&viewer)?;
     let Query(parameters) = parameters.map_err(|_| {
         ClientError::new(Code::BadRequest, "The parameters are `channel`, `after` and `wait`, each at most once.")
     })?;
@@ -59,8 +61,8 @@ async fn poll(
     let admitted = Admitted::by(&*context.gate, &viewer)?;
     tokio::select! {
         biased;
-        () = context.drain.cancelled() => Err(ClientError::unavailable()),
-        polled = admitted.unless_revoked(context.gate.poll(&viewer, pattern, after, wait)) => polled?,
+        () = context.drain.cancelled() => Err(ClientError::unavailable().into()),
+        polled = admitted.unless_revoked(context.gate.poll(&viewer, pattern, after, wait)) => Ok(polled??),
     }
 }
 
@@ -85,7 +87,7 @@ fn wait(text: Option<&str>, context: &Context) -> Result<Duration, ClientError> 
 
 /// No wait outlives the token.
 fn left(viewer: &Viewer) -> Duration {
-    Duration::try_from(viewer.expires.duration_since(Timestamp::now())).unwrap_or_default()
+    Duration::try_from(viewer.expires.at().duration_since(Timestamp::now())).unwrap_or_default()
 }
 
 /// The events are JSON already, and go in as they are.

@@ -11,10 +11,15 @@ mod negotiate;
 mod origin;
 mod router;
 pub mod status;
+mod viewers;
 mod websocket;
 
 #[cfg(test)]
+mod caps_tests;
+#[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod forgery_tests;
 #[cfg(test)]
 mod http_tests;
 
@@ -105,8 +110,8 @@ pub trait Parsed: Send {
 /// The one way in: authenticate → authorize → engine → audit → deliver.
 #[async_trait]
 pub trait Gate: Send + Sync + 'static {
-    /// Reads a bearer token (without the word "Bearer").
-    fn authenticate(&self, token: &str) -> Result<Viewer, ClientError>;
+    /// Reads a bearer token (without the word "Bearer"). It mostly answers at once.
+    async fn authenticate(&self, token: &str) -> Result<Viewer, ClientError>;
 
     /// Lets something begin by a viewer's token, for as long as the session is kept: `cut` ends it at once when the token is
     /// revoked.

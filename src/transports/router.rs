@@ -15,6 +15,7 @@ use super::{
     config::TransportConfig,
     graphql_http, graphql_ws, long_poll,
     status::{error_body, respond},
+    viewers::Viewers,
 };
 
 /// A crowd that comes back at once takes its time: more at once would be no quicker, and hold more memory.
@@ -32,6 +33,7 @@ pub(super) struct Context {
     pub(super) ack: Arc<str>,
     /// How many subscriptions may begin at a time, on all sockets together.
     pub(super) starts: Arc<Semaphore>,
+    pub(super) viewers: Arc<Viewers>,
     /// What may wait to be sent, on all sockets together.
     pub(super) budget: Arc<graphql_ws::Budget>,
 }
@@ -57,11 +59,12 @@ pub fn tracked_router(
     let ack = graphql_ws::acknowledgement(&config).into();
     let starts = Arc::new(Semaphore::new(STARTS));
     let budget = Arc::new(graphql_ws::Budget::new(config.max_queued_bytes_of_all));
+    let viewers = Arc::new(Viewers::new(&config));
     Router::new()
         .route("/graphql", only("POST", post(graphql_http::post).get(graphql_ws::upgrade)))
         .route("/graphql/ws", only("GET", get(graphql_ws::upgrade_only)))
         .route("/events", only("GET", get(long_poll::get)))
-        .with_state(Arc::new(Context { gate, config, drain, tasks, ack, starts, budget }))
+        .with_state(Arc::new(Context { gate, config, drain, tasks, ack, starts, viewers, budget }))
 }
 
 fn only(method: &'static str, routes: MethodRouter<Arc<Context>>) -> MethodRouter<Arc<Context>> {

@@ -1,5 +1,7 @@
 //! Errors over HTTP: the one place where a code becomes a status, and an error a body.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -7,6 +9,8 @@ use axum::{
 };
 use serde_json::json;
 use sluice_schema::error::{ClientError, Code};
+
+use super::viewers::Busy;
 
 /// The HTTP status (RFC 9110, section 15) that says about the same as `code`.
 pub fn http_status(code: Code) -> StatusCode {
@@ -32,6 +36,39 @@ pub fn http_status(code: Code) -> StatusCode {
         | Code::InvalidPage
         | Code::MalformedCursor
         | Code::LimitExceeded => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// Why a request gets no answer from behind the transports.
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    pub(super) error: ClientError,
+    /// When to ask again, where that is known.
+    pub(super) retry: Option<Duration>,
+}
+
+impl From<ClientError> for Refused {
+    fn from(error: ClientError) -> Self {
+        Self { status: http_status(error.code), error, retry: None }
+    }
+}
+
+/// 429 (RFC 6585, section 4): whatever it was, later it may be answered.
+impl From<Busy> for Refused {
+    fn from(Busy { retry, error }: Busy) -> Self {
+        Self { status: StatusCode::TOO_MANY_REQUESTS, error, retry: Some(retry) }
+    }
+}
+
+impl Refused {
+    pub(super) fn respond(&self, content_type: &'static str) -> Response {
+        let mut response = respond(self.status, content_type, error_body(&self.error));
+        if let Some(retry) = self.retry {
+            // In whole seconds (RFC 9110, section 10.2.3), and not before.
+            let seconds = retry.as_secs() + u64::from(retry.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod access_table;
 mod audit;
+mod certificate;
 mod changes;
 #[cfg(feature = "failpoints")]
 mod crash;
@@ -11,6 +12,7 @@ mod guard;
 mod harness;
 #[path = "../installation/mod.rs"]
 mod installation;
+mod keys;
 mod main_path;
 mod process;
 mod refusals;

@@ -210,3 +210,15 @@ async fn the_limit_on_complexity_holds_on_every_way() {
     let Frame::Error(errors) = ws.frame_for("w").await else { panic!("{:?}", ws.log()) };
     assert_eq!(errors[0]["extensions"]["code"], "LIMIT_EXCEEDED");
 }
+
+#[tokio::test]
+async fn a_viewer_has_so_many_connections_and_another_has_her_own() {
+    let server = Server::start(Options::default().env("SLUICE__TRANSPORTS__MAX_CONNECTIONS_PER_VIEWER", "1")).await;
+    let mut first = server.viewer("nurse").connect().await;
+    let mut second = Ws::greet(server.subscriptions_url(), server.token("nurse")).await;
+    let close = second.closed().await.expect("it is told why");
+    assert_eq!(u16::from(close.code), 1013);
+    assert!(close.reason.contains("Too many connections"), "{close:?}");
+    server.viewer("billing").connect().await.ping().await;
+    first.ping().await;
+}

@@ -276,3 +276,18 @@ async fn what_is_not_recorded_is_not_revoked() {
     let server = Server::start_in(server.kill().await, Options::default()).await;
     assert_counts(&server, &token).await;
 }
+
+/// The one that it began with does not end it any more, and the one that it goes on by does.
+#[tokio::test]
+async fn a_renewed_socket_goes_by_its_newer_token() {
+    let server = gateway().await;
+    let [first, newer] = [another(server.home(), "nurse").await, another(server.home(), "nurse").await];
+    let after = server.viewer("nurse").now().await;
+    let mut ws = watching(&server, &first, &after).await;
+    assert!(ws.renew(&newer).await["renewed"]["expiresAt"].is_string());
+    revoked(&server, json!({ "tokenId": jti(&first) })).await;
+    server.viewer("billing").request(question(RICH), "k-1").await;
+    hears_of_a_check(&mut ws).await;
+    revoked(&server, json!({ "tokenId": jti(&newer) })).await;
+    assert_ended(&mut ws).await;
+}

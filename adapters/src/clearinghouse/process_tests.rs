@@ -25,7 +25,7 @@ async fn outcome(payer: &str, card_number: &str, latency: Latency) -> Eligibilit
         tenant: "acme".parse().expect("id"),
         user: "u-1".parse().expect("id"),
         purpose: PurposeOfUse::Treatment,
-        expires: "2099-01-01T00:00:00Z".parse().expect("time"),
+        expires: "2099-01-01T00:00:00Z".parse::<jiff::Timestamp>().expect("time").into(),
         token: Default::default(),
     };
     let mut input = request_input();

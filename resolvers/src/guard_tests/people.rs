@@ -57,7 +57,7 @@ pub(super) fn viewer(person: u8, purpose: u8) -> Viewer {
         tenant: TENANT.parse().expect("a tenant"),
         user: user.parse().expect("a user"),
         purpose: if purpose < 200 { suits } else { others[usize::from(purpose) % others.len()] },
-        expires: Timestamp::MAX,
+        expires: Timestamp::MAX.into(),
         token: Default::default(),
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use sluice_adapters::{
     audit_heads::{ChainEnd, HeadSigner, HeadsFileError, KeyError, SigningKey},
     clearinghouse::{Latency as SimulatedLatency, SimulatedClearinghouse},
+    jwks::JwksUrlError,
     kafka::KafkaLog,
     postgres::{self, Lease, MasterKeyError},
     spicedb, sqlite,
@@ -41,7 +42,7 @@ pub(crate) use self::{
 };
 use super::counted::Counted;
 use crate::{
-    auth::{Issuer, IssuerError, JwksError, Verifier},
+    auth::{Authenticator, Issuer, IssuerError, JwksSource},
     config::{Clearinghouse, Config, Latency, LogKind, RelationshipsKind, Role, StoreKind},
 };
 
@@ -78,10 +79,10 @@ pub enum StartError {
     Issuer(#[from] IssuerError),
     #[error("`auth.jwks_file` is needed with the mode `jwks_file`: name the file that holds the issuer's public keys")]
     NoJwks,
-    #[error("the key set {path} can't be read: {source}", path = .path.display())]
-    JwksFile { path: PathBuf, source: std::io::Error },
-    #[error("the key set {path} is of no use: {source}", path = .path.display())]
-    Jwks { path: PathBuf, source: JwksError },
+    #[error("`auth.jwks_url` is of no use: {0}")]
+    JwksUrl(#[from] JwksUrlError),
+    #[error("the key set {from} can't be used: {why}")]
+    Jwks { from: String, why: String },
     #[error("{0}")]
     Schema(String),
     #[error("no thread can be started for the engine: {0}; see the limits on threads and memory")]
@@ -264,13 +265,14 @@ fn clearinghouse(config: &Clearinghouse) -> SimulatedClearinghouse {
 }
 
 /// Who signs tokens, and who checks them.
-pub(super) fn tokens(config: &Config, directory: &Path) -> Result<(Option<Issuer>, Verifier), StartError> {
+pub(super) async fn tokens(config: &Config, directory: &Path) -> Result<(Option<Issuer>, Authenticator), StartError> {
     if let Some(issuer) = super::issuer(config, directory)? {
-        let verifier = issuer.verifier();
-        return Ok((Some(issuer), verifier));
+        let tokens = Authenticator::fixed(issuer.verifier());
+        return Ok((Some(issuer), tokens));
     }
-    let path = config.auth.jwks_file.clone().ok_or(StartError::NoJwks)?;
-    let jwks = std::fs::read_to_string(&path).map_err(|source| StartError::JwksFile { path: path.clone(), source })?;
-    let verifier = Verifier::from_jwks(&jwks, super::token_rules(config));
-    Ok((None, verifier.map_err(|source| StartError::Jwks { path, source })?))
+    let source = JwksSource::of(&config.auth)?.ok_or(StartError::NoJwks)?;
+    let from = source.to_string();
+    let every = Duration::from_secs(config.auth.jwks_refresh_seconds);
+    let tokens = Authenticator::rotating(Arc::new(source), every, super::token_rules(config)).await;
+    Ok((None, tokens.map_err(|why| StartError::Jwks { from, why })?))
 }

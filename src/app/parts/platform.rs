@@ -5,8 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use sluice_adapters::{
     postgres::{
         Lease, MasterKey, MasterKeyError, OpenError, Postgres, PostgresAudit, PostgresKeyring, PostgresOptions,
-        PostgresRevocations,
-        PostgresStore, PostgresSubscribers, RecentLog, StoreOptions,
+        PostgresRevocations, PostgresStore, PostgresSubscribers, RecentLog, StoreOptions,
     },
     spicedb::{SchemaState, SpiceDb, SpiceDbOptions},
 };

@@ -49,6 +49,11 @@ impl Close {
         .because(EndReason::Lagging)
     }
 
+    pub(super) fn too_many(retry: Duration) -> Self {
+        let retry = retry.as_millis();
+        Self::new(1013, format!("Too many connections of this user: connect again in {retry} ms, or close another"))
+    }
+
     pub(super) fn unavailable() -> Self {
         Self::new(1013, "A part of the service is away: connect again shortly")
     }
@@ -90,6 +95,10 @@ impl Close {
             4403,
             "Forbidden: the token was revoked; connect again with a new one and resume with your last cursor",
         )
+    }
+
+    pub(super) fn another() -> Self {
+        Self::new(4403, "Forbidden: the newer token is another user's or for another purpose; connect with it instead")
     }
 
     pub(super) fn subprotocol() -> Self {
@@ -138,11 +147,13 @@ mod tests {
             Close::going_away(Duration::MAX),
             Close::silent(),
             Close::lagging(Duration::MAX),
+            Close::too_many(Duration::MAX),
             Close::unavailable(),
             Close::too_big(usize::MAX),
             Close::forbidden(),
             Close::expired(),
             Close::revoked(),
+            Close::another(),
             Close::subprotocol(),
         ];
         for close in all {

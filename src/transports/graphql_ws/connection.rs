@@ -4,7 +4,7 @@
 use std::{cell::RefCell, io, ops::ControlFlow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use sluice_schema::{ids::SubscriptionName, viewer::Viewer};
+use sluice_schema::{error::ClientError, ids::SubscriptionName, viewer::Viewer};
 use sluice_subscriptions::{
     audit::EndReason,
     revocations::{Cut, Session},
@@ -12,19 +12,22 @@ use sluice_subscriptions::{
 use tokio::{
     io::Interest,
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{Instant, timeout_at},
 };
 
 use super::{
     super::{
         router::Context,
+        viewers::Held,
         websocket::{Decoder, Received},
     },
+    checking::{Checked, Checking, Purpose},
     close::Close,
     durable::Durable,
     operations::Operations,
     outbox::{Outbox, Outgoing, Status},
-    protocol::{Action, Input, Limits, Protocol},
+    protocol::{Action, Input, Limits, Protocol, Renewal},
     timers::Timers,
 };
 
@@ -41,10 +44,19 @@ thread_local! {
 }
 
 /// Drives a socket from the upgrade to its end. `agreed`: on the subprotocol. `early`: what the client has sent already.
-pub(super) async fn run(socket: TcpStream, early: Vec<u8>, agreed: bool, context: Arc<Context>) {
+///
+/// `room`: what it takes up until its viewer is known.
+pub(super) async fn run(
+    socket: TcpStream,
+    early: Vec<u8>,
+    agreed: bool,
+    room: OwnedSemaphorePermit,
+    context: Arc<Context>,
+) {
     let socket = Arc::new(socket);
     let wire = Wire::new(socket.clone(), &context);
-    let connection = Connection::new(socket, context);
+    let mut connection = Connection::new(socket, context);
+    connection.room = Some(Room::Unauthenticated(room));
     if !agreed {
         connection.outbox.close(&Close::subprotocol());
     }
@@ -96,7 +108,7 @@ impl Task {
                 Status::Broken => return End::Gone,
             };
             if let Some(viewer) = &connection.viewer {
-                timers.acknowledged(viewer.expires);
+                timers.acknowledged(viewer.expires.at());
             }
             tokio::select! {
                 () = wire.ready(blocked, &connection.outbox) => {
@@ -105,6 +117,7 @@ impl Task {
                     }
                 }
                 () = connection.outbox.work() => connection.settle(),
+                checked = Checking::done(&mut connection.checking) => connection.checked(checked),
                 input = timers.due() => connection.handle(input),
                 () = &mut drained, if !draining => {
                     draining = true;
@@ -200,12 +213,20 @@ impl Wire {
     }
 }
 
+/// What a connection is counted as.
+enum Room {
+    Unauthenticated(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit),
+    Viewer(#[expect(dead_code, reason = "it is held")] Held),
+}
+
 struct Connection {
     context: Arc<Context>,
     protocol: Protocol,
     outbox: Arc<Outbox>,
     operations: Arc<Operations>,
     viewer: Option<Arc<Viewer>>,
+    room: Option<Room>,
+    checking: Option<Checking>,
     durable: Option<Arc<Durable>>,
     /// There once the client is known.
     session: Option<Session>,
@@ -248,6 +269,8 @@ impl Connection {
             operations: Arc::new(Operations::new(&context, outbox.clone())),
             outbox,
             viewer: None,
+            room: None,
+            checking: None,
             durable: None,
             session: None,
             said_goodbye: false,
@@ -295,7 +318,8 @@ impl Connection {
                 let reached = self.operations.reached(&progress);
                 let _ = self.outbox.push_ping(reached.as_deref().map(|operations| (&progress, operations)));
             }
-            Action::Authenticate(token, durable) => self.authenticate(&token, durable),
+            Action::Authenticate(token, durable) => self.check(token, Purpose::Init(durable)),
+            Action::Renew(token) => self.renew(token),
             Action::Start(operation, request) => {
                 let viewer = self.viewer.clone().expect("the state machine starts nothing before authentication");
                 self.operations.start(viewer, self.durable.clone(), operation, request);
@@ -313,15 +337,71 @@ impl Connection {
         }
     }
 
-    fn authenticate(&mut self, token: &str, durable: Option<SubscriptionName>) {
-        let gate = &self.context.gate;
-        let result = gate.authenticate(token).map(Arc::new).and_then(|viewer| {
-            let cutter = Cutter { outbox: self.outbox.clone(), operations: self.operations.clone() };
-            self.session = Some(gate.admit(&viewer, Arc::new(cutter))?);
+    fn check(&mut self, token: String, purpose: Purpose) {
+        let mut checking = Checking::begin(&self.context.gate, token, purpose);
+        match checking.at_once() {
+            Some(checked) => self.checked(checked),
+            None => self.checking = Some(checking),
+        }
+    }
+
+    /// To check a token takes as much as to begin an operation.
+    fn renew(&mut self, token: String) {
+        let begun = self.viewer.as_deref().map_or(Ok(()), |viewer| self.context.viewers.begin(viewer));
+        match begun {
+            Ok(()) => self.check(token, Purpose::Renewal),
+            Err(busy) => self.handle(Input::Renewed(Renewal::Refused(busy.error))),
+        }
+    }
+
+    fn checked(&mut self, (purpose, verdict): Checked) {
+        match purpose {
+            Purpose::Init(durable) => self.authenticated(verdict, durable),
+            Purpose::Renewal => self.renewed(verdict),
+        }
+    }
+
+    fn authenticated(&mut self, verdict: Result<Viewer, ClientError>, durable: Option<SubscriptionName>) {
+        if let Ok(viewer) = &verdict {
+            match self.context.viewers.connect(viewer) {
+                Ok(held) => self.room = Some(Room::Viewer(held)),
+                Err(_) => return self.handle(Input::TooMany { retry: self.context.config.jittered_retry() }),
+            }
+        }
+        let result = verdict.map(Arc::new).and_then(|viewer| {
+            self.session = Some(self.admit(&viewer)?);
             self.viewer = Some(viewer.clone());
             self.durable = durable.map(|name| Durable::recall(&self.context, self.outbox.clone(), viewer, name));
             Ok(())
         });
         self.handle(Input::Authenticated(result.map_err(|error| error.code)));
+    }
+
+    /// Who somebody is never changes on a live socket: all that runs there was begun by the one who opened it.
+    fn renewed(&mut self, verdict: Result<Viewer, ClientError>) {
+        let renewal = match (verdict, self.viewer.clone()) {
+            (Ok(newer), Some(viewer)) if viewer.is_same(&newer) => self.goes_on_by(&viewer, newer),
+            (Ok(_), _) => Renewal::Another,
+            (Err(error), _) => Renewal::Refused(error),
+        };
+        self.handle(Input::Renewed(renewal));
+    }
+
+    /// From now on it is the newer token whose end and whose revocation end the socket.
+    fn goes_on_by(&mut self, viewer: &Viewer, newer: Viewer) -> Renewal {
+        let until = newer.expires.at();
+        match self.admit(&Arc::new(newer)) {
+            Ok(session) => {
+                viewer.expires.renew(until);
+                self.session = Some(session);
+                Renewal::Until(until)
+            }
+            Err(error) => Renewal::Refused(error),
+        }
+    }
+
+    fn admit(&self, viewer: &Arc<Viewer>) -> Result<Session, ClientError> {
+        let cutter = Cutter { outbox: self.outbox.clone(), operations: self.operations.clone() };
+        self.context.gate.admit(viewer, Arc::new(cutter))
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum ClientMessage<'a> {
         token: Option<String>,
         durable: Option<SubscriptionName>,
     },
+    /// A ping with a newer token; `None` where what it has as `authorization` is none.
+    Renew(Option<String>),
     /// With its payload, which is sent back as it is, unless it says something.
     Ping(Option<&'a RawValue>, Option<Progress>),
     Pong(Option<Progress>),
@@ -57,6 +59,12 @@ struct InitPayload {
 }
 
 #[derive(Deserialize)]
+struct RenewalPayload {
+    #[serde(alias = "Authorization")]
+    authorization: Option<Value>,
+}
+
+#[derive(Deserialize)]
 struct ProgressPayload {
     acknowledge: Option<String>,
     #[serde(default)]
@@ -75,7 +83,7 @@ pub(super) fn parse(text: &str) -> Result<ClientMessage<'_>, &'static str> {
     }
     match &*wire.kind {
         "connection_init" => init(wire.payload),
-        "ping" => Ok(ClientMessage::Ping(wire.payload, progress(wire.payload))),
+        "ping" => Ok(ping_of(wire.payload)),
         "pong" => Ok(ClientMessage::Pong(progress(wire.payload))),
         "subscribe" => Ok(ClientMessage::Subscribe { id: id(wire.id)?, request: request(wire.payload)? }),
         "complete" => Ok(ClientMessage::Complete { id: id(wire.id)? }),
@@ -105,8 +113,23 @@ fn init<'a>(payload: Option<&RawValue>) -> Result<ClientMessage<'a>, &'static st
     let Some(payload) = payload else { return Ok(ClientMessage::ConnectionInit { token: None, durable: None }) };
     let InitPayload { authorization, durable } = serde_json::from_str(payload.get())
         .map_err(|_| "the payload of `connection_init` has one `authorization`, and may have a name as `durable`")?;
-    let token = authorization.as_ref().and_then(Value::as_str).and_then(bearer::token).map(str::to_owned);
-    Ok(ClientMessage::ConnectionInit { token, durable })
+    Ok(ClientMessage::ConnectionInit { token: token(authorization.as_ref()), durable })
+}
+
+fn token(authorization: Option<&Value>) -> Option<String> {
+    authorization?.as_str().and_then(bearer::token).map(str::to_owned)
+}
+
+/// What has an `authorization` is a renewal, of whatever form that is: a token is never sent back.
+fn ping_of(payload: Option<&RawValue>) -> ClientMessage<'_> {
+    match payload.map(|payload| serde_json::from_str(payload.get())) {
+        Some(Ok(RenewalPayload { authorization: Some(authorization) })) => {
+            ClientMessage::Renew(token(Some(&authorization)))
+        }
+        // It is there twice: the payload was read as an object before.
+        Some(Err(_)) => ClientMessage::Renew(None),
+        None | Some(Ok(RenewalPayload { authorization: None })) => ClientMessage::Ping(payload, progress(payload)),
+    }
 }
 
 /// Pings carry whatever a client likes: what is not of this form says nothing.

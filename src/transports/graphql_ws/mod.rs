@@ -5,6 +5,7 @@
 //! older `graphql-ws` has other message names and is refused.
 
 mod budget;
+mod checking;
 mod close;
 mod connection;
 mod durable;
@@ -20,9 +21,11 @@ mod durable_tests;
 #[cfg(test)]
 mod protocol_tests;
 #[cfg(test)]
+mod renewal_tests;
+#[cfg(test)]
 mod revoked_tests;
 #[cfg(test)]
-mod socket_tests;
+pub(super) mod socket_tests;
 
 use std::sync::Arc;
 
@@ -68,6 +71,8 @@ fn accept(context: Arc<Context>, request: Request) -> Response {
     if context.drain.is_cancelled() {
         return error_response(&ClientError::unavailable());
     }
+    // Before anything is held for it.
+    let Some(room) = context.viewers.unauthenticated() else { return error_response(&ClientError::unavailable()) };
     let upgrade = match Upgrade::of(request, SUBPROTOCOL) {
         Ok(upgrade) => upgrade,
         Err(why) => return respond(StatusCode::BAD_REQUEST, PLAIN, why),
@@ -77,7 +82,7 @@ fn accept(context: Arc<Context>, request: Request) -> Response {
     context.tasks.clone().spawn(async move {
         let Some((socket, early)) = socket.await else { return };
         // Of the small future that waits for the upgrade nothing is kept while the connection runs.
-        context.tasks.clone().spawn(connection::run(socket, early, agreed, context));
+        context.tasks.clone().spawn(connection::run(socket, early, agreed, room, context));
     });
     response
 }

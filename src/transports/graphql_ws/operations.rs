@@ -15,7 +15,11 @@ use tokio::{sync::Semaphore, task::AbortHandle};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    super::{Gate, GraphqlRequest, OperationType, Parsed, Subscription, Transport, router::Context},
+    super::{
+        Gate, GraphqlRequest, OperationType, Parsed, Subscription, Transport,
+        router::Context,
+        viewers::{Held, Viewers},
+    },
     durable::Durable,
     outbox::{Feed, Outbox, Outgoing, Stream},
     protocol::{Delivery, Operation},
@@ -28,6 +32,7 @@ pub(super) struct Operations {
     tasks: TaskTracker,
     permits: Semaphore,
     starts: Arc<Semaphore>,
+    viewers: Arc<Viewers>,
     table: Mutex<Table>,
 }
 
@@ -81,6 +86,7 @@ impl Operations {
             tasks: context.tasks.clone(),
             permits: Semaphore::new(concurrency),
             starts: Arc::clone(&context.starts),
+            viewers: Arc::clone(&context.viewers),
             table: Mutex::default(),
         }
     }
@@ -97,8 +103,8 @@ impl Operations {
         operation: Operation,
         request: GraphqlRequest,
     ) {
-        let parsed = match self.gate.parse(request) {
-            Ok(parsed) => parsed,
+        let (parsed, held) = match self.admit(&viewer, request) {
+            Ok(admitted) => admitted,
             Err(error) => return self.deliver(Delivery::Refused(operation, vec![error.to_graphql()])),
         };
         let kind = parsed.operation_type();
@@ -109,11 +115,25 @@ impl Operations {
             return;
         }
         let (number, id) = (operation.number, Arc::clone(&operation.id));
-        let job = Job { operations: Arc::clone(self), viewer, durable, operation, parsed, stream: Arc::clone(&stream) };
+        let operations = Arc::clone(self);
+        let job = Job { operations, viewer, _held: held, durable, operation, parsed, stream: Arc::clone(&stream) };
         let task = self.tasks.spawn(job.run());
         let abort = (kind != OperationType::Mutation).then(|| task.abort_handle());
         let kind = if kind == OperationType::Subscription { Kind::Starting } else { Kind::Execution };
         table.running.push((number, Running { id, stream, abort, kind }));
+    }
+
+    /// What the viewer may begin now. A subscription that runs is bounded by the connection that it is on.
+    fn admit(&self, viewer: &Viewer, request: GraphqlRequest) -> Result<(Box<dyn Parsed>, Option<Held>), ClientError> {
+        self.viewers.begin(viewer).map_err(|busy| busy.error)?;
+        let parsed = self.gate.parse(request)?;
+        let held = match parsed.operation_type() {
+            OperationType::Subscription => None,
+            OperationType::Query | OperationType::Mutation => {
+                Some(self.viewers.operate(viewer).map_err(|busy| busy.error)?)
+            }
+        };
+        Ok((parsed, held))
     }
 
     /// The client wants no more of it.
@@ -178,6 +198,8 @@ fn has_reached(live: &dyn Subscription, progress: &Cursor) -> bool {
 struct Job {
     operations: Arc<Operations>,
     viewer: Arc<Viewer>,
+    /// Until it has run; of a mutation whatever becomes of its client.
+    _held: Option<Held>,
     durable: Option<Arc<Durable>>,
     operation: Operation,
     parsed: Box<dyn Parsed>,
@@ -202,7 +224,7 @@ impl Job {
     }
 
     async fn subscribe(self) {
-        let Self { operations, viewer, durable, operation, parsed, stream } = self;
+        let Self { operations, viewer, durable, operation, parsed, stream, _held } = self;
         let Ok(_turn) = operations.starts.acquire().await else { return };
         let behind = match &durable {
             Some(durable) => durable.begins_behind().await,

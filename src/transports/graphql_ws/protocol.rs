@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use serde_json::{Value, json, value::RawValue};
 use sluice_schema::{
     error::{ClientError, Code},
@@ -11,7 +12,7 @@ use sluice_schema::{
 };
 
 use super::{
-    super::{Answer, GraphqlRequest, websocket::Violation},
+    super::{Answer, GraphqlRequest, bearer, websocket::Violation},
     close::Close,
     message::{self, ClientMessage, Progress},
 };
@@ -37,6 +38,12 @@ pub(super) enum Input<'a> {
     InitTimeout,
     /// The answer to [`Action::Authenticate`].
     Authenticated(Result<(), Code>),
+    /// The same: it is known who the client is, and she has as many connections as she may.
+    TooMany {
+        retry: Duration,
+    },
+    /// The answer to [`Action::Renew`].
+    Renewed(Renewal),
     TokenExpired,
     /// The socket was cut: nothing is sent any more, and nothing that comes is looked at.
     TokenRevoked,
@@ -49,6 +56,17 @@ pub(super) enum Input<'a> {
     Drain {
         retry: Duration,
     },
+}
+
+/// What came of a newer token.
+#[derive(Debug)]
+pub(super) enum Renewal {
+    /// The client is known until then.
+    Until(Timestamp),
+    /// It is somebody else's, or for another purpose.
+    Another,
+    /// It does not hold, or that can't be told now. The older one is in force until its end.
+    Refused(ClientError),
 }
 
 /// What comes out of an operation, beside the events of a subscription. It may be late: the operation may be over, and its id
@@ -76,6 +94,8 @@ pub(super) enum Action {
     Ping,
     /// With a token; for a client that goes by a name, [`Delivery::Recalled`] is to follow.
     Authenticate(String, Option<SubscriptionName>),
+    /// The client has a newer token.
+    Renew(String),
     /// The client is done with everything up to here; whether it is told when that is durable.
     Acknowledge(Cursor, bool),
     Forget,
@@ -114,6 +134,8 @@ pub(super) struct Protocol {
     /// The ids in use, each with its operation's number.
     operations: Vec<(Arc<str>, u64)>,
     last_number: u64,
+    /// Whether a newer token is being checked.
+    renewing: bool,
     heard: bool,
     silent_intervals: u32,
 }
@@ -127,6 +149,7 @@ impl Protocol {
             limits,
             operations: Vec::new(),
             last_number: 0,
+            renewing: false,
             heard: true,
             silent_intervals: 0,
         }
@@ -144,6 +167,8 @@ impl Protocol {
             Input::InitTimeout if self.state == State::Waiting => self.close(Close::init_timeout()),
             Input::InitTimeout => Vec::new(),
             Input::Authenticated(result) => self.authenticated(result),
+            Input::TooMany { retry } => self.close(Close::too_many(retry)),
+            Input::Renewed(renewal) => self.renewed(renewal),
             Input::TokenExpired => self.close(Close::expired()),
             Input::TokenRevoked => self.close(Close::revoked()),
             Input::PingDue => self.ping_due(),
@@ -184,6 +209,7 @@ impl Protocol {
         match message::parse(text) {
             Err(what) => self.close(Close::invalid(what)),
             Ok(ClientMessage::ConnectionInit { token, durable }) => self.init(token, durable),
+            Ok(ClientMessage::Renew(token)) => self.renew(token),
             Ok(ClientMessage::Ping(payload, None)) => vec![Action::Send(message::pong(payload))],
             Ok(ClientMessage::Ping(_, Some(progress))) => match self.progress(&progress, true) {
                 Ok(action) => vec![action],
@@ -230,6 +256,28 @@ impl Protocol {
                 vec![Action::Send(text)]
             }
             Err(_) => self.close(Close::unavailable()),
+        }
+    }
+
+    fn renew(&mut self, token: Option<String>) -> Vec<Action> {
+        let Some(token) = token else { return refuse_to_tell(&bearer::missing()) };
+        let text = match self.state {
+            State::Ready { .. } if !self.renewing => {
+                self.renewing = true;
+                return vec![Action::Renew(token)];
+            }
+            State::Ready { .. } => "The token that you sent before is being checked: wait for the answer.",
+            _ => "Only a connection that was acknowledged can be given a newer token.",
+        };
+        refuse_to_tell(&ClientError::new(Code::BadRequest, text))
+    }
+
+    fn renewed(&mut self, renewal: Renewal) -> Vec<Action> {
+        self.renewing = false;
+        match renewal {
+            Renewal::Until(expires) => tell(&json!({ "renewed": { "expiresAt": expires.to_string() } })),
+            Renewal::Another => self.close(Close::another()),
+            Renewal::Refused(error) => refuse_to_tell(&error),
         }
     }
 

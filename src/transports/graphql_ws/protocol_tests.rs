@@ -10,7 +10,7 @@ use super::{
     protocol::{Action, Delivery, Input, Limits, Operation, Protocol},
 };
 
-const INIT: &str = r#"{"type":"connection_init","payload":{"authorization":"Bearer t"}}"#;
+pub(super) const INIT: &str = r#"{"type":"connection_init","payload":{"authorization":"Bearer t"}}"#;
 const ACK: &str = r#"{"type":"connection_ack"}"#;
 const LIMITS: Limits = Limits { message_bytes: 500, operations: 2, silent_intervals: 2 };
 
@@ -43,6 +43,7 @@ pub(super) fn told(actions: &[Action]) -> String {
         Action::Ping => "ping".to_owned(),
         Action::Authenticate(token, None) => format!("authenticate {token}"),
         Action::Authenticate(token, Some(name)) => format!("authenticate {token} as {name}"),
+        Action::Renew(token) => format!("renew {token}"),
         Action::Acknowledge(cursor, answer) => format!("acknowledge {:?} {answer}", cursor.vector.0),
         Action::Forget => "forget".to_owned(),
         Action::Start(operation, request) => format!("start {} {}", operation.id, request.query),

@@ -17,6 +17,7 @@ use super::{
         GraphqlRequest, TransportConfig,
         fake::{Asked, Server},
         router::Context,
+        viewers::Viewers,
     },
     budget::Budget,
     operations::Operations,
@@ -101,10 +102,11 @@ async fn what_is_asked_for_behind_the_end_does_not_begin() {
         ack: "{}".into(),
         starts: Arc::new(Semaphore::new(1)),
         budget: Arc::new(Budget::new(usize::MAX)),
+        viewers: Arc::new(Viewers::new(&TransportConfig::default())),
     };
     let outbox = Arc::new(Outbox::new(usize::MAX, context.budget.clone(), Arc::new(socket)));
     let operations = Arc::new(Operations::new(&context, outbox));
-    let viewer = Arc::new(context.gate.authenticate("nora").unwrap());
+    let viewer = Arc::new(context.gate.authenticate("nora").await.unwrap());
     let ask = |number: u64| {
         let operation = Operation { number, id: "1".into(), head: "".into() };
         let request = GraphqlRequest { query: "mutation { a }".into(), ..GraphqlRequest::default() };
@@ -113,7 +115,7 @@ async fn what_is_asked_for_behind_the_end_does_not_begin() {
     ask(1);
     assert!(matches!(server.asked.recv().await, Some(Asked::Executing)));
     assert!(matches!(server.asked.recv().await, Some(Asked::Executed)));
-    operations.end();
+    operations.end(sluice_subscriptions::audit::EndReason::TokenRevoked);
     ask(2);
     server.tasks.close();
     server.tasks.wait().await;

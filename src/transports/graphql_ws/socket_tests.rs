@@ -18,7 +18,7 @@ use super::super::{
     fake::{Asked, Server, cursor},
 };
 
-pub(super) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(in super::super) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 fn request(server: &Server, path: &str, protocol: Option<&str>) -> Request {
     let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
@@ -29,33 +29,33 @@ fn request(server: &Server, path: &str, protocol: Option<&str>) -> Request {
 }
 
 impl Client {
-    pub(super) async fn open(server: &Server) -> Self {
+    pub(in super::super) async fn open(server: &Server) -> Self {
         let request = request(server, "/graphql", Some("graphql-transport-ws"));
         Self(connect_async(request).await.unwrap().0)
     }
 
     /// Open, and acknowledged.
-    pub(super) async fn ready(server: &Server, token: &str) -> Self {
+    pub(in super::super) async fn ready(server: &Server, token: &str) -> Self {
         let mut client = Self::open(server).await;
         client.init(token).await;
         assert_eq!(client.json().await["type"], "connection_ack");
         client
     }
 
-    pub(super) async fn init(&mut self, token: &str) {
+    pub(in super::super) async fn init(&mut self, token: &str) {
         let authorization = format!("Bearer {token}");
         self.send(json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await;
     }
 
-    pub(super) async fn send(&mut self, message: Value) {
+    pub(in super::super) async fn send(&mut self, message: Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    pub(super) async fn subscribe(&mut self, id: &str, query: &str) {
+    pub(in super::super) async fn subscribe(&mut self, id: &str, query: &str) {
         self.send(json!({ "type": "subscribe", "id": id, "payload": { "query": query } })).await;
     }
 
-    pub(super) async fn json(&mut self) -> Value {
+    pub(in super::super) async fn json(&mut self) -> Value {
         match self.0.next().await {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
             other => panic!("{other:?}"),
@@ -74,7 +74,7 @@ impl Client {
     }
 
     /// The code and reason of the close frame; messages before it are passed over.
-    pub(super) async fn closed(mut self) -> (u16, String) {
+    pub(in super::super) async fn closed(mut self) -> (u16, String) {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),
@@ -82,6 +82,23 @@ impl Client {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// The status of a handshake that is refused.
+    pub(in super::super) async fn refused(server: &Server) -> u16 {
+        match connect_async(request(server, "/graphql", Some("graphql-transport-ws"))).await {
+            Err(Error::Http(response)) => response.status().as_u16(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Open, after a handshake with more headers and a query string.
+    pub(in super::super) async fn open_with(server: &Server, query: &str, headers: &[(&'static str, &str)]) -> Self {
+        let mut request = request(server, &format!("/graphql?{query}"), Some("graphql-transport-ws"));
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        Self(connect_async(request).await.unwrap().0)
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) struct Timers {
     sleep: Pin<Box<Sleep>>,
     ping_interval: Duration,
     phase: Phase,
+    now: fn() -> Timestamp,
 }
 
 enum Phase {
@@ -23,19 +24,30 @@ enum Phase {
 
 impl Timers {
     pub(super) fn new(config: &TransportConfig) -> Self {
-        let sleep = Box::pin(sleep_until(Instant::now() + config.init_timeout));
-        Self { sleep, ping_interval: config.ping_interval, phase: Phase::Init }
+        Self::by(config, Timestamp::now)
     }
 
-    /// The client is known, until `expires`. Only the first call counts.
+    /// By a wall clock.
+    fn by(config: &TransportConfig, now: fn() -> Timestamp) -> Self {
+        let sleep = Box::pin(sleep_until(Instant::now() + config.init_timeout));
+        Self { sleep, ping_interval: config.ping_interval, phase: Phase::Init, now }
+    }
+
+    /// The client is known, until `expires`. To be called again wherever that may have moved.
     pub(super) fn acknowledged(&mut self, expires: Timestamp) {
-        if !matches!(self.phase, Phase::Acknowledged { .. }) {
-            self.arm(Instant::now() + self.ping_interval, expires);
+        match self.phase {
+            Phase::Acknowledged { ping, expires: before } if before != expires => self.arm(ping, expires),
+            Phase::Acknowledged { .. } => {}
+            Phase::Init | Phase::Over => self.arm(Instant::now() + self.ping_interval, expires),
         }
     }
 
+    fn left(&self, expires: Timestamp) -> Duration {
+        Duration::try_from(expires.duration_since((self.now)())).unwrap_or_default()
+    }
+
     fn arm(&mut self, ping: Instant, expires: Timestamp) {
-        let end = Instant::now() + left(expires).min(RECHECK);
+        let end = Instant::now() + self.left(expires).min(RECHECK);
         self.phase = Phase::Acknowledged { ping, expires };
         self.sleep.as_mut().reset(ping.min(end));
     }
@@ -59,7 +71,7 @@ impl Timers {
                 self.phase = Phase::Over;
                 Some(Input::InitTimeout)
             }
-            Phase::Acknowledged { expires, .. } if left(expires).is_zero() => {
+            Phase::Acknowledged { expires, .. } if self.left(expires).is_zero() => {
                 self.phase = Phase::Over;
                 Some(Input::TokenExpired)
             }
@@ -74,10 +86,6 @@ impl Timers {
             Phase::Over => None,
         }
     }
-}
-
-fn left(expires: Timestamp) -> Duration {
-    Duration::try_from(expires.duration_since(Timestamp::now())).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -108,9 +116,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         timers.acknowledged(Timestamp::MAX);
         for ping in 1..=400 {
-            // Something else was to be done first, and it was asked who the client is again.
+            // Something else was to be done first, such as a newer token.
             assert!(tokio::time::timeout(Duration::from_secs(5), timers.due()).await.is_err());
-            timers.acknowledged(Timestamp::UNIX_EPOCH);
+            timers.acknowledged(Timestamp::MAX - Duration::from_secs(ping));
             assert!(matches!(timers.due().await, Input::PingDue));
             assert_eq!(begun.elapsed().as_secs(), 2 + 12 * ping);
         }
@@ -122,5 +130,42 @@ mod tests {
         timers.acknowledged(Timestamp::UNIX_EPOCH);
         assert!(matches!(timers.due().await, Input::TokenExpired));
         assert!(is_silent(&mut timers).await);
+    }
+
+    /// A wall clock that goes as the paused one does.
+    fn wall() -> Timestamp {
+        thread_local!(static BEGUN: Instant = Instant::now());
+        Timestamp::UNIX_EPOCH + BEGUN.with(Instant::elapsed)
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// When a token ends that was renewed after 20 s.
+    async fn ends(until: Timestamp, renewed: Timestamp) -> u64 {
+        wall();
+        let config = TransportConfig { ping_interval: Duration::from_secs(86_400), ..config() };
+        let (begun, mut timers) = (Instant::now(), Timers::by(&config, wall));
+        timers.acknowledged(until);
+        assert!(tokio::time::timeout(Duration::from_secs(20), timers.due()).await.is_err());
+        timers.acknowledged(renewed);
+        assert!(matches!(timers.due().await, Input::TokenExpired));
+        begun.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_token_ends_at_its_own_time_and_not_at_the_older_ones() {
+        assert_eq!(ends(second(60), second(900)).await, 900);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newer_token_may_end_sooner() {
+        assert_eq!(ends(second(900), second(60)).await, 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newer_token_that_has_ended_ends_at_once() {
+        assert_eq!(ends(second(900), second(10)).await, 20);
     }
 }

@@ -16,7 +16,7 @@ fn viewer(tenant: usize, user: usize) -> Viewer {
         tenant: TENANTS[tenant].parse().unwrap(),
         user: USERS[user].parse().unwrap(),
         purpose: PurposeOfUse::Treatment,
-        expires: Timestamp::MAX,
+        expires: Timestamp::MAX.into(),
         token: Default::default(),
     }
 }

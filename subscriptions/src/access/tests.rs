@@ -40,7 +40,7 @@ async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
     use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
     for purpose in [PatientRequest, Treatment, Payment, Operations] {
         let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-        let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX, token: Default::default() };
+        let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX.into(), token: Default::default() };
         let there = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
         let missing = Question { member: None, ..there };
         let mask = only(access.decide_for(&[there]).await.unwrap()).mask;
@@ -59,8 +59,13 @@ async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let member: MemberId = "m-1".parse().unwrap();
     let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-    let viewer =
-        Viewer { tenant, user, purpose: PurposeOfUse::Payment, expires: Timestamp::MAX, token: Default::default() };
+    let viewer = Viewer {
+        tenant,
+        user,
+        purpose: PurposeOfUse::Payment,
+        expires: Timestamp::MAX.into(),
+        token: Default::default(),
+    };
     let staff = Mask { visibilities: Visibilities::of(Visibility::Staff), ..Mask::NOTHING };
     let hiv = Mask { sensitivities: Sensitivities::of(Sensitivity::Hiv), ..staff };
     for (demand, checks) in [(staff, 1), (hiv, 2), (Mask::EVERYTHING, 6), (Mask::NOTHING, 0)] {
@@ -78,7 +83,13 @@ async fn what_goes_for_a_tenant_is_asked_anew_each_time() {
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let viewer = |tenant: &str| {
         let (tenant, user) = (tenant.parse().unwrap(), "u-1".parse().unwrap());
-        Viewer { tenant, user, purpose: PurposeOfUse::Operations, expires: Timestamp::MAX, token: Default::default() }
+        Viewer {
+            tenant,
+            user,
+            purpose: PurposeOfUse::Operations,
+            expires: Timestamp::MAX.into(),
+            token: Default::default(),
+        }
     };
     let (hers, other) = (viewer("acme"), viewer("birch"));
     let security = Relationship {

@@ -45,7 +45,7 @@ pub(super) async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended
     let (mut decided_before, mut undecided) = (0, Vec::new());
     for (index, entry) in entries.iter().enumerate() {
         for live in &entry.subscriptions {
-            if live.viewer.expires <= now {
+            if live.viewer.expires.at() <= now {
                 ended.push((live.clone(), entry.vector.clone(), Some(expired())));
                 continue;
             }

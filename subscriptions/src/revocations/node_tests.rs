@@ -31,7 +31,7 @@ fn viewer(user: &str, jti: &str, ago: Duration) -> Arc<Viewer> {
         tenant: tenant(),
         user: user.parse().unwrap(),
         purpose: PurposeOfUse::Treatment,
-        expires: Timestamp::MAX,
+        expires: Timestamp::MAX.into(),
         token: Token { id: TokenId::of(jti).ok(), issued: Timestamp::from_second(issued.as_second()).unwrap() },
     })
 }

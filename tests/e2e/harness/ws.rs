@@ -64,6 +64,18 @@ impl Ws {
         (ws, acknowledged)
     }
 
+    /// Gives the server a newer token; what it says to that.
+    pub(crate) async fn renew(&mut self, token: &str) -> Value {
+        let payload = json!({ "authorization": format!("Bearer {token}") });
+        self.send(&json!({ "type": "ping", "payload": payload })).await;
+        loop {
+            let message = self.receive().await.expect("it is open");
+            if message["type"] == "pong" {
+                return message["payload"].clone();
+            }
+        }
+    }
+
     /// Waits until it is durable.
     pub(crate) async fn acknowledge(&mut self, cursor: &str) {
         self.send(&json!({ "type": "ping", "payload": { "acknowledge": cursor } })).await;

@@ -146,7 +146,7 @@ impl People {
             tenant: format!("watch-{}", fastrand::u64(..)).parse().unwrap(),
             user: "u-1".parse().unwrap(),
             purpose: PurposeOfUse::Treatment,
-            expires: Timestamp::MAX,
+            expires: Timestamp::MAX.into(),
             token: Default::default(),
         };
         Self { viewer, member: "m-1".parse().unwrap() }

@@ -202,7 +202,7 @@ pub(super) fn viewer_of(tenant: &str, name: &str) -> Viewer {
         tenant: tenant.parse().expect("a tenant"),
         user: name.parse().expect("a user"),
         purpose,
-        expires: Timestamp::MAX,
+        expires: Timestamp::MAX.into(),
         token: Default::default(),
     }
 }

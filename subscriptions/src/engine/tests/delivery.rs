@@ -168,11 +168,24 @@ async fn an_ended_token_gets_no_more() {
     let bench = Bench::new().await;
     let probe = Probe::new();
     let mut expiring = viewer("member");
-    expiring.expires = Timestamp::now() - Duration::from_secs(1);
+    expiring.expires = (Timestamp::now() - Duration::from_secs(1)).into();
     let _a = bench.subscribe(expiring, "/members/m-1/**", Start::Live, &probe).await;
     bench.publish("acme", "m-1", 0, "ec-1");
     assert_eq!(probe.end().await.expect("an error").code, Code::Unauthenticated);
     assert!(probe.now().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_token_gets_more() {
+    let bench = Bench::new().await;
+    let probe = Probe::new();
+    let mut expiring = viewer("member");
+    expiring.expires = (Timestamp::now() - Duration::from_secs(1)).into();
+    let expiry = expiring.expires.clone();
+    let _a = bench.subscribe(expiring, "/members/m-1/**", Start::Live, &probe).await;
+    expiry.renew(Timestamp::MAX);
+    bench.publish("acme", "m-1", 0, "ec-1");
+    probe.count(1).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,7 +20,9 @@ const PARENT: [&str; 4] = ["team", "folder with expiration", "document", "folder
 const PUBLIC: [&str; 4] = ["user", "user:*", "user:* with expiration", "team with expiration"];
 
 pub(super) fn schema(rng: &mut Rng) -> String {
-    let mut schema = "use expiration\n\ndefinition user {}\n\ndefinition gateway {\n\trelation beat: gateway with expiration\n}\n".to_owned();
+    let mut schema =
+        "use expiration\n\ndefinition user {}\n\ndefinition gateway {\n\trelation beat: gateway with expiration\n}\n"
+            .to_owned();
     for object_type in TYPES {
         schema.push_str(&format!("\ndefinition {object_type} {{\n"));
         for (relation, allowed) in [("people", &PEOPLE[..]), ("parent", &PARENT[..]), ("public", &PUBLIC[..])] {
