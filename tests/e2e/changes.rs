@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+#[cfg(feature = "failpoints")]
+use crate::harness::Options;
 use crate::harness::{Frame, MEMBER, RICH, Server, Viewer, Ws, code, gateway, question};
 
 const GRANT: &str = "mutation($input: GrantAccessInput!) {
@@ -202,4 +204,23 @@ async fn broken_glass_is_told_first_and_opens_a_running_stream() {
     // Care team, by emergency; every class, one of them asked about anew.
     place(&["\"deliver\"", "u-physician", "\"visibilities\":68", "\"sensitivities\":"]);
     assert!(!trail.concat().contains("unconscious"), "the reason is in the event alone");
+}
+
+/// What can't be recorded is neither told nor done.
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn glass_that_can_not_be_recorded_stays_whole() {
+    let server = gateway().await;
+    let before = server.viewer("privacy").now().await;
+    let unrecorded = Options::failpoints("audit.before-commit=pause");
+    let server = Server::start_in(server.terminate().await, unrecorded).await;
+    let words = json!({ "id": MEMBER, "reason": "Found unconscious", "minutes": 5 });
+    assert_eq!(code(&server.graphql("physician", BREAK_GLASS, words).await), "UNAVAILABLE");
+
+    let server = Server::start_in(server.kill().await, Options::default()).await;
+    let told = server.poll("privacy", "/members/*/emergency", Some(&before), Duration::ZERO).await;
+    assert_eq!(told["events"], json!([]), "{told}");
+    let mut physician = server.viewer("physician").connect().await;
+    physician.subscribe("w", CHECKS, json!({})).await;
+    assert!(matches!(physician.frame_for("w").await, Frame::Error(_)), "nothing was opened");
 }

@@ -13,6 +13,7 @@ mod harness;
 #[path = "../installation/mod.rs"]
 mod installation;
 mod keys;
+mod leaks;
 mod main_path;
 mod process;
 mod refusals;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use serde_json::Value;
+use tokio::time::{Instant, interval, sleep_until};
 
 use crate::{
     clients::PERSON,
+    harness::{MEMBER, Server, soon},
     parts::{Paused, resident, revoke_guardian},
     scene::{Scene, are_answered, change, changes, insist_all, insist_by, keys, listen, names_as_away, options},
 };
@@ -45,6 +47,7 @@ async fn away_checks_are_asked_and_answered_and_streams_catch_up_when_it_is_back
             are_answered(server, &checks).await;
             assert_eq!(changes(&mut nurse).await, 2 * BEFORE, "what is not in the topic is not told");
             revoke_guardian(server.home()).await;
+            is_heeded(server).await;
             names_as_away(server, &["log"]).await;
             sleep_until(back).await;
             drop(paused);
@@ -59,4 +62,16 @@ async fn away_checks_are_asked_and_answered_and_streams_catch_up_when_it_is_back
             checks
         })
         .await;
+}
+
+/// Until the gateway was told that the guardian is none any more.
+async fn is_heeded(server: &Server) {
+    let query = format!("{{ member(id: \"{MEMBER}\") {{ id }} }}");
+    soon("the end of her access", async {
+        let mut look = interval(Duration::from_millis(50));
+        while server.graphql("guardian", &query, Value::Null).await["errors"][0]["extensions"]["code"] != "NOT_FOUND" {
+            look.tick().await;
+        }
+    })
+    .await;
 }

@@ -31,7 +31,7 @@ cargo xtask test rust|real|js
 cargo xtask ci               Format check, clippy with warnings denied, cargo-deny, then `test`: what CI runs;
                              `--embedded` as above
 cargo xtask services         Start PostgreSQL, Kafka and two SpiceDBs, print what tests need to know, wait for Ctrl-C
-cargo xtask bench NAME       A benchmark, built for release: `main-path` or `delivery`; with `--real`, on the real parts
+cargo xtask bench NAME       A benchmark, built for release: `main-path`, `delivery` or `access`; with `--real`, on the real parts
 cargo xtask bench instructions
                              Counts what a delivery takes, and fails where that is a tenth more than on record; `--record`
 cargo xtask fuzz [TARGET] [--seconds N]

@@ -95,6 +95,7 @@ async fn send(client: &Client, fresh: &Fresh, batch: Batch) {
         Freshness::Told => fresh.since(fresh.last_told().unwrap_or(formed)).await.map(Freshness::of_own_write),
         at => Ok(at.clone()),
     };
+    metrics::counter!("sluice_spicedb_requests_total", "call" => "check").increment(1);
     let (request, waiting) = batch.into_request(at.as_ref().ok());
     let call = || async { client.permissions().check_bulk_permissions(client.request(request.clone())).await };
     let result = match at {

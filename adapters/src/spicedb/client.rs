@@ -97,6 +97,7 @@ impl Client {
 
     /// The revision that holds the updates, all of them.
     pub(super) async fn write(&self, updates: Vec<RelationshipUpdate>) -> Result<ZedToken, Status> {
+        metrics::counter!("sluice_spicedb_requests_total", "call" => "write").increment(1);
         let request = WriteRelationshipsRequest { updates, ..WriteRelationshipsRequest::default() };
         let call = || async { self.permissions().write_relationships(self.request(request.clone())).await };
         self.call(call).await?.into_inner().written_at.ok_or_else(no_revision)

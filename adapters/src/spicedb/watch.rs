@@ -127,8 +127,10 @@ impl Watcher {
                 ended
             };
             let read = async {
-                self.expirations.are(self.all_that_expire(&head).await?);
-                Ok(())
+                let (all, expirations) = (self.all_that_expire(&head).await?, self.expirations.clone());
+                // There may be many of them.
+                let known = tokio::task::spawn_blocking(move || expirations.are(all)).await;
+                known.map_err(|_| Status::internal("what expires could not be noted"))
             };
             tokio::try_join!(listen, read).map(|(never, ())| never)
         };

@@ -122,6 +122,12 @@ impl Access {
         Self { unchecked: true, ..self }
     }
 
+    /// Decides for one subscription, from what was decided before: what a benchmark holds against a clock.
+    #[cfg(any(test, feature = "contract"))]
+    pub fn subscription(&self) -> OneSubscription<'_> {
+        OneSubscription { access: self, last: LastDecision::default() }
+    }
+
     /// How many changes were told so far: a decision that was asked for behind it heeds them all.
     pub fn told(&self) -> u64 {
         self.cache.told()
@@ -137,8 +143,8 @@ impl Access {
         KeptDecisions::new(self, now)
     }
 
-    /// What each viewer may see of each member, in the order of the questions: as it was decided before, where every change
-    /// since is known, and else by everything that was written before this call.
+    /// What each viewer may see of each member, in the order of the questions: by every change that was told, where all are
+    /// told, and else by everything that was written before this call.
     ///
     /// # Errors
     /// The relationships are away, slow or at fault: show nothing.
@@ -155,7 +161,7 @@ impl Access {
         count(questions.len() - missing.len(), missing.len());
         if !missing.is_empty() {
             let asked: Vec<_> = missing.iter().map(|index| (questions[*index], None)).collect();
-            for (index, answer) in missing.into_iter().zip(self.ask(&asked).await?) {
+            for (index, answer) in missing.into_iter().zip(self.ask(&asked, Consistency::Told).await?) {
                 decided[index] = Some(answer);
             }
         }
@@ -164,7 +170,7 @@ impl Access {
     }
 
     /// What one who asks about a member may see. Only a yes is taken from what was decided before: what does not exist, or is
-    /// not hers, costs the same each time.
+    /// not hers, costs the same each time, and is by everything that was written before this call.
     ///
     /// # Errors
     /// As [`Access::decide`].
@@ -177,7 +183,8 @@ impl Access {
             return Ok(decided);
         }
         count(0, questions.len());
-        self.ask(&questions.iter().map(|question| (*question, None)).collect::<Vec<_>>()).await
+        let asked: Vec<_> = questions.iter().map(|question| (*question, None)).collect();
+        self.ask(&asked, Consistency::Full).await
     }
 
     /// Whether the viewer has a permission on a member, and what she may see of it. A member that does not exist costs as much
@@ -195,7 +202,7 @@ impl Access {
             return Ok(kept);
         }
         count(0, 1);
-        let decided = self.ask(&[(question, Some(permission))]).await?;
+        let decided = self.ask(&[(question, Some(permission))], Consistency::Full).await?;
         decided.into_iter().next().ok_or_else(|| AccessUnavailable("no answer".into()))
     }
 
@@ -226,13 +233,18 @@ impl Access {
     }
 
     /// Asks, and keeps the answers for as long as they hold.
-    async fn ask(&self, questions: &[(Question<'_>, Option<&'static str>)]) -> Result<Vec<Decided>, AccessUnavailable> {
+    /// Where changes are not known now, or something strict is asked about, it is by everything that was written.
+    async fn ask(
+        &self,
+        questions: &[(Question<'_>, Option<&'static str>)],
+        at_least: Consistency,
+    ) -> Result<Vec<Decided>, AccessUnavailable> {
         let asked = self.cache.asked();
         let known = self.cache.is_known();
         let wide: Vec<_> = questions.iter().map(|(question, act)| self.widened(known, *question, *act)).collect();
         let checks: Vec<_> = wide.iter().flat_map(|(question, act)| checks(question, *act)).collect();
         let strict = wide.iter().any(|(question, _)| question.demand.is_strict());
-        let checked = self.check(if known && !strict { Consistency::Told } else { Consistency::Full }, &checks).await?;
+        let checked = self.check(if known && !strict { at_least } else { Consistency::Full }, &checks).await?;
         let mut allowed = checked.allowed.iter().copied();
         let mut decided = Vec::with_capacity(questions.len());
         for ((question, _), (wide, act)) in questions.iter().zip(wide) {
@@ -270,6 +282,21 @@ impl Access {
         } else {
             Err(AccessUnavailable("not as many answers as questions".into()))
         }
+    }
+}
+
+/// See [`Access::subscription`].
+#[cfg(any(test, feature = "contract"))]
+pub struct OneSubscription<'a> {
+    access: &'a Access,
+    last: LastDecision,
+}
+
+#[cfg(any(test, feature = "contract"))]
+impl OneSubscription<'_> {
+    /// As each event takes it; `None`: it has to be asked for.
+    pub fn decided_before(&mut self, question: &Question<'_>) -> Option<Decided> {
+        self.access.kept(Timestamp::now()).get(question, &self.last)
     }
 }
 

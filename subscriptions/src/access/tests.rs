@@ -106,6 +106,72 @@ async fn what_goes_for_a_tenant_is_asked_anew_each_time() {
     }
 }
 
+/// Counts who asks how, of an evaluator that tells of every change.
+struct Counted {
+    embedded: Embedded,
+    asked: Mutex<Vec<Consistency>>,
+}
+
+#[async_trait]
+impl Relationships for Counted {
+    async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        self.asked.lock().unwrap().push(consistency.clone());
+        self.embedded.check_many(consistency, checks).await
+    }
+
+    async fn write(&self, updates: Vec<Update>) -> Result<Revision, RelationshipsError> {
+        self.embedded.write(updates).await
+    }
+
+    async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
+        self.embedded.read(resource).await
+    }
+
+    fn follow(&self, heed: Weak<dyn crate::relationships::Heed>) {
+        self.embedded.follow(heed);
+    }
+}
+
+#[tokio::test]
+async fn what_is_strict_is_asked_about_each_time_and_never_kept() {
+    let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
+    let relationships = Arc::new(Counted { embedded, asked: Mutex::default() });
+    let access = Access::new(relationships.clone(), Duration::from_secs(1));
+    let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
+    let viewer = Viewer {
+        tenant,
+        user,
+        purpose: PurposeOfUse::PatientRequest,
+        expires: Timestamp::MAX.into(),
+        token: Default::default(),
+    };
+    let herself = Relationship {
+        resource: ObjectRef::new("member", &viewer.tenant, "m-1"),
+        relation: "self".into(),
+        subject: SubjectRef { object: ObjectRef::new("user", &viewer.tenant, "u-1"), relation: None },
+        expires: None,
+    };
+    relationships.write(vec![Update::Touch(herself)]).await.unwrap();
+    let member: MemberId = "m-1".parse().unwrap();
+    let plain = Mask { visibilities: Visibilities::of(Visibility::Member), ..Mask::NOTHING };
+    let strict =
+        Mask { sensitivities: Sensitivities::of(Sensitivity::SubstanceUse).with(Sensitivities::STRICT), ..plain };
+    for (demand, asked) in [
+        (strict, Some(Consistency::Full)),
+        (strict, Some(Consistency::Full)),
+        // What of it may be kept answers this.
+        (plain, None),
+        (strict, Some(Consistency::Full)),
+    ] {
+        let question = Question { viewer: &viewer, member: Some(&member), demand };
+        assert_eq!(only(access.decide(&[question]).await.unwrap()).mask, demand);
+        assert_eq!(std::mem::take(&mut *relationships.asked.lock().unwrap()), asked.into_iter().collect::<Vec<_>>());
+        let last = LastDecision::default();
+        let kept = access.kept(Timestamp::now()).get(&question, &last);
+        assert_eq!(kept.is_some(), demand == plain, "nothing strict is served from what was decided before");
+    }
+}
+
 fn only(decided: Vec<Decided>) -> Decided {
     <[Decided; 1]>::try_from(decided).expect("one answer to one question").into_iter().next().expect("one")
 }

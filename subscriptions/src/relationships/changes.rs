@@ -71,7 +71,7 @@ impl Schema {
     /// - otherwise anybody's of the tenant.
     pub fn touched_by(&self, relationship: &Relationship) -> Touched {
         let Relationship { resource, subject, .. } = relationship;
-        if !self.below(MEMBER).contains(&*resource.object_type) {
+        if !self.is_below_members(&resource.object_type) {
             Touched::Resource(resource.clone())
         } else if subject.relation.is_none() && &*subject.object.id != "*" && self.is_bare(&subject.object.object_type)
         {

@@ -92,6 +92,11 @@ impl Ws {
         soon("sending", self.socket.send(Message::text(message.to_string()))).await.unwrap();
     }
 
+    /// Any text.
+    pub(crate) async fn say(&mut self, text: &str) {
+        soon("sending", self.socket.send(Message::text(text))).await.unwrap();
+    }
+
     pub(crate) async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         let payload = json!({ "query": query, "variables": variables });
         self.send(&json!({ "type": "subscribe", "id": id, "payload": payload })).await;

@@ -12,13 +12,13 @@ mod resolve;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 pub use error::{Place, Problem, SchemaError};
 use sluice_schema::{access, viewer::PurposeOfUse};
 
-use super::RelationshipsError;
+use super::{MEMBER, RelationshipsError};
 
 /// Sluice's own schema, `schema/authz/sluice.zed`.
 pub const SCHEMA: &str = include_str!("../../../../schema/authz/sluice.zed");
@@ -27,6 +27,8 @@ pub const SCHEMA: &str = include_str!("../../../../schema/authz/sluice.zed");
 #[derive(Debug, Clone)]
 pub struct Schema {
     definitions: HashMap<Arc<str>, HashMap<Arc<str>, Item>>,
+    /// Found when it is asked for first, and then asked for with every change.
+    below_members: OnceLock<HashSet<Arc<str>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -115,9 +117,15 @@ impl Schema {
         self.definitions.contains_key(object_type)
     }
 
+    /// Whether a path of relationships may lead from a member to an object of this type.
+    pub(super) fn is_below_members(&self, object_type: &str) -> bool {
+        let below = || self.below(MEMBER).into_iter().map(Arc::from).collect();
+        self.below_members.get_or_init(below).contains(object_type)
+    }
+
     /// The types that a path of relationships may lead to from an object of this type: those of its subjects, of their
     /// subjects, and so on.
-    pub(super) fn below<'s>(&'s self, object_type: &'s str) -> HashSet<&'s str> {
+    fn below<'s>(&'s self, object_type: &'s str) -> HashSet<&'s str> {
         let (mut found, mut open) = (HashSet::new(), vec![object_type]);
         while let Some(object_type) = open.pop() {
             for item in self.definitions.get(object_type).into_iter().flat_map(HashMap::values) {

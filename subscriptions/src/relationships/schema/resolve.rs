@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 };
 
 pub(super) fn resolve(parsed: Vec<Definition>) -> Result<Schema, SchemaError> {
-    let mut schema = Schema { definitions: HashMap::new() };
+    let mut schema = Schema { definitions: HashMap::new(), below_members: OnceLock::new() };
     for Definition { name, items } in parsed {
         let mut known = HashMap::new();
         for (item_name, item) in items {
