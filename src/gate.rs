@@ -81,6 +81,7 @@ impl From<GraphqlRequest> for RawRequest {
 fn refused(why: Refused) -> ClientError {
     match why {
         Refused::Revoked => Refusal::Revoked.to_client(),
+        Refused::Expired => Refusal::Expired.to_client(),
         // Told once by what reads the list.
         Refused::Unknown => ClientError::unavailable(),
     }

@@ -63,7 +63,7 @@ impl FakeGate {
 
 fn refused(why: Refused) -> ClientError {
     match why {
-        Refused::Revoked => ClientError::new(Code::Unauthenticated, "revoked"),
+        Refused::Revoked | Refused::Expired => ClientError::new(Code::Unauthenticated, "revoked"),
         Refused::Unknown => ClientError::unavailable(),
     }
 }

@@ -91,6 +91,10 @@ async fn who_may_not_say_so_is_told_what_one_is_told_of_what_does_not_exist() {
     assert_eq!(family(server.viewer("registrar"), "GUARDIAN").await["errors"], Value::Null);
     let hers = json!({ "memberId": MEMBER, "relation": "GUARDIAN", "userId": "u-registrar" });
     assert_eq!(code(&server.graphql("registrar", GRANT, json!({ "input": hers })).await), "BAD_REQUEST");
+    let myself = json!({ "careTeamId": "t-1", "userId": "u-registrar", "role": "MEMBER" });
+    assert_eq!(code(&server.graphql("registrar", SET_MEMBER, json!({ "input": myself })).await), "BAD_REQUEST");
+    let to_her = json!({ "memberId": MEMBER, "class": "HIV", "userId": "u-member", "open": true });
+    assert_eq!(code(&server.graphql("member", CONSENT, json!({ "input": to_her })).await), "BAD_REQUEST");
     let gone = json!({ "memberId": "m-none", "relation": "FAMILY", "userId": "u-1" });
     assert_eq!(code(&server.graphql("member", GRANT, json!({ "input": gone })).await), "NOT_FOUND");
     let consent = json!({ "memberId": MEMBER, "class": "HIV", "userId": "u-nurse", "open": true });

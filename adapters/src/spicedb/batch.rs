@@ -162,6 +162,7 @@ impl Answers {
             }
             None => Ok(false),
         });
-        Ok(Checked { allowed: allowed.collect::<Result<_, _>>()?, revision: self.revision.clone(), until: None })
+        let until = vec![None; places.len()];
+        Ok(Checked { allowed: allowed.collect::<Result<_, _>>()?, revision: self.revision.clone(), until })
     }
 }

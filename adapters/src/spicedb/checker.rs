@@ -40,7 +40,9 @@ impl Checker {
             rest.push(self.submit(Freshness::Exact(checked.revision.clone()), part).await);
         }
         for part in rest {
-            checked.allowed.extend(answer(part).await?.allowed);
+            let part = answer(part).await?;
+            checked.allowed.extend(part.allowed);
+            checked.until.extend(part.until);
         }
         Ok(checked)
     }

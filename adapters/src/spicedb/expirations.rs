@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +22,7 @@ const LOOK_OVER: usize = 4096;
 /// The relationships that will expire.
 pub(super) struct Expirations {
     schema: Schema,
+    readings: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -26,8 +30,8 @@ pub(super) struct Expirations {
 enum State {
     #[default]
     Unknown,
-    /// What was written since they began to be read.
-    Reading(Vec<Update>),
+    /// By the reading of this number: what was written since it began.
+    Reading(u64, Vec<Update>),
     Known(Known),
 }
 
@@ -57,7 +61,7 @@ pub(super) enum Until {
 
 impl Expirations {
     pub(super) fn new(schema: Schema) -> Self {
-        Self { schema, state: Mutex::default() }
+        Self { schema, readings: AtomicU64::default(), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -73,17 +77,22 @@ impl Expirations {
         relations
     }
 
-    /// They are about to be read, as of a revision; what is written behind it is to be noted from now on.
-    pub(super) fn reading(&self) {
-        *self.state() = State::Reading(Vec::new());
+    /// They are about to be read, as of a revision; what is written behind it is to be noted from now on. Gives the number of the
+    /// reading.
+    pub(super) fn reading(&self) -> u64 {
+        let number = self.readings.fetch_add(1, Ordering::Relaxed);
+        *self.state() = State::Reading(number, Vec::new());
+        number
     }
 
-    /// These are all, as of that revision.
-    pub(super) fn are(&self, relationships: impl IntoIterator<Item = Relationship>) {
+    /// These are all, as of that revision. One that was given up meanwhile is of no use.
+    pub(super) fn are(&self, reading: u64, relationships: impl IntoIterator<Item = Relationship>) {
         let mut known = Known::default();
         relationships.into_iter().for_each(|one| known.note(&self.schema, one));
         let mut state = self.state();
-        if let State::Reading(since) = &mut *state {
+        if let State::Reading(number, since) = &mut *state
+            && *number == reading
+        {
             std::mem::take(since).into_iter().for_each(|update| known.update(&self.schema, update));
             *state = State::Known(known);
         }
@@ -101,7 +110,7 @@ impl Expirations {
     pub(super) fn note(&self, update: Update) {
         match &mut *self.state() {
             State::Unknown => {}
-            State::Reading(since) => since.push(update),
+            State::Reading(_, since) => since.push(update),
             State::Known(known) => known.update(&self.schema, update),
         }
     }
@@ -109,7 +118,7 @@ impl Expirations {
     /// For a yes to this check.
     pub(super) fn until(&self, check: &Check) -> Until {
         match &*self.state() {
-            State::Unknown | State::Reading(_) => Until::Unknown,
+            State::Unknown | State::Reading(..) => Until::Unknown,
             State::Known(known) => known.until(&self.schema, check).map_or(Until::Ever, Until::At),
         }
     }
@@ -207,21 +216,21 @@ mod tests {
     }
 
     fn expirations() -> Expirations {
-        let expirations = Expirations::new(Schema::parse(SCHEMA).unwrap());
-        expirations.reading();
-        expirations
+        Expirations::new(Schema::parse(SCHEMA).unwrap())
     }
 
     #[test]
     fn until_they_are_read_nothing_is_known() {
         let expirations = Expirations::new(Schema::parse(SCHEMA).unwrap());
         expirations.note(Update::Touch(one(("member", "m-1"), "guardian", ("user", "u-1"), Some(60))));
-        expirations.are([]);
+        expirations.are(0, []);
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::Unknown, "nobody began to read them");
-        expirations.reading();
+        let given_up = expirations.reading();
+        let reading = expirations.reading();
+        expirations.are(given_up, []);
         expirations.note(Update::Touch(one(("member", "m-1"), "guardian", ("user", "u-1"), Some(60))));
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::Unknown);
-        expirations.are([one(("member", "m-1"), "guardian", ("user", "u-1"), Some(10))]);
+        expirations.are(reading, [one(("member", "m-1"), "guardian", ("user", "u-1"), Some(10))]);
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::At(at(60)), "what was written meanwhile is newer");
         expirations.lost();
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::Unknown);
@@ -230,11 +239,14 @@ mod tests {
     #[test]
     fn an_answer_ends_with_the_first_that_may_be_behind_it() {
         let expirations = expirations();
-        expirations.are([
-            one(("member", "m-1"), "guardian", ("user", "u-1"), Some(60)),
-            one(("member", "m-1"), "care_team", ("care_team", "t-1"), Some(90)),
-            one(("care_team", "t-1"), "covering", ("user", "u-2"), Some(30)),
-        ]);
+        expirations.are(
+            expirations.reading(),
+            [
+                one(("member", "m-1"), "guardian", ("user", "u-1"), Some(60)),
+                one(("member", "m-1"), "care_team", ("care_team", "t-1"), Some(90)),
+                one(("care_team", "t-1"), "covering", ("user", "u-2"), Some(30)),
+            ],
+        );
         let near = |seconds| Until::At(at(seconds));
         assert_eq!(until(&expirations, "m-1", "u-1"), near(60), "her own");
         assert_eq!(until(&expirations, "m-1", "u-3"), near(90), "the team's is anybody's");
@@ -246,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_written_later_counts() {
         let expirations = expirations();
-        expirations.are([one(("member", "m-1"), "guardian", ("user", "u-1"), Some(60))]);
+        expirations.are(expirations.reading(), [one(("member", "m-1"), "guardian", ("user", "u-1"), Some(60))]);
         expirations.note(Update::Touch(one(("member", "m-1"), "guardian", ("user", "u-1"), Some(600))));
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::At(at(600)));
         expirations.note(Update::Touch(one(("member", "m-1"), "guardian", ("user", "u-1"), None)));
@@ -259,10 +271,9 @@ mod tests {
     #[test]
     fn one_that_is_just_over_may_still_be_the_reason() {
         let expirations = expirations();
-        expirations.are([one(("member", "m-1"), "guardian", ("user", "u-1"), Some(-1))]);
+        expirations.are(expirations.reading(), [one(("member", "m-1"), "guardian", ("user", "u-1"), Some(-1))]);
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::At(at(-1)));
-        expirations.reading();
-        expirations.are([one(("member", "m-1"), "guardian", ("user", "u-1"), Some(-60))]);
+        expirations.are(expirations.reading(), [one(("member", "m-1"), "guardian", ("user", "u-1"), Some(-60))]);
         assert_eq!(until(&expirations, "m-1", "u-1"), Until::Ever);
     }
 

@@ -73,10 +73,11 @@ impl Fresh {
         self.state().told = Some(Instant::now());
     }
 
-    /// A write of this process was answered. Its revision holds what it changed: that is as good as told when it began.
+    /// A write of this process was answered. That counts as told now and not when it began: one that began meanwhile need not
+    /// hold it.
     pub(super) fn wrote(&self, began: Instant, at: ZedToken) {
         let mut state = self.state();
-        state.told = state.told.max(Some(began));
+        state.told = Some(Instant::now());
         state.note(began, at);
     }
 
@@ -115,5 +116,44 @@ impl Fresh {
         let gateway = ObjectRef { object_type: GATEWAY.into(), id: self.id.clone() };
         let subject = SubjectRef { object: gateway.clone(), relation: None };
         Relationship { resource: gateway, relation: BEAT.into(), subject, expires: Some(Timestamp::now() + LIVES) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_subscriptions::relationships::SCHEMA;
+
+    use super::{super::SpiceDbOptions, *};
+
+    fn at(token: &str) -> ZedToken {
+        ZedToken { token: token.into() }
+    }
+
+    /// A transaction sees nothing of one that is under way as it begins.
+    #[tokio::test]
+    async fn a_write_that_began_during_another_does_not_stand_for_it() {
+        let options = SpiceDbOptions {
+            endpoint: "http://127.0.0.1:1".into(),
+            preshared_key: "key".into(),
+            ca_file: None,
+            deadline: Duration::from_secs(1),
+            max_in_flight: 1,
+            max_staleness: Duration::from_secs(2),
+        };
+        let client = Client::new(&options).unwrap();
+        for answered_last in ["the change", "the other"] {
+            let fresh = Fresh::new(client.clone(), &Schema::parse(SCHEMA).unwrap());
+            let (change, other) = (Instant::now(), Instant::now());
+            if answered_last == "the change" {
+                fresh.beat(other, at("other"));
+                fresh.wrote(change, at("change"));
+            } else {
+                fresh.wrote(change, at("change"));
+                fresh.beat(other, at("other"));
+            }
+            let told = fresh.last_told().expect("the change is told");
+            // Neither will do; nobody answers who could write another.
+            fresh.since(told).await.expect_err(answered_last);
+        }
     }
 }

@@ -96,17 +96,17 @@ impl SpiceDb {
         self.expirations.are_known()
     }
 
-    /// Before a write is answered those who keep answers have given up what it touches. Whether one that failed has happened
+    /// What of it will expire is noted where Watch tells it, in the order of the revisions. Before a write is answered those who
+    /// keep answers have given up what it touches. Whether one that failed has happened
     /// after all is not known.
     fn tell(&self, updates: &[Update]) {
-        updates.iter().for_each(|update| self.expirations.note(update.clone()));
         let touched = self.schema.touched_by_all(updates);
         let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         followed.iter().filter_map(|(heed, _)| heed.upgrade()).for_each(|heed| heed.touched(&touched));
     }
 
-    /// Until when the answers to these checks hold as long as nothing is written.
-    fn hold_until(&self, checks: &[Check], allowed: &[bool]) -> Option<Timestamp> {
+    /// Until when each of the answers to these checks holds as long as nothing is written.
+    fn hold_until(&self, checks: &[Check], allowed: &[bool]) -> Vec<Option<Timestamp>> {
         let not_known = || Some(Timestamp::now() + self.max_staleness / 2);
         let until = |(check, allowed): (&Check, &bool)| match (allowed, self.expirations.until(check)) {
             // Where what takes away may expire, a denial may become a yes.
@@ -115,7 +115,7 @@ impl SpiceDb {
             (true, Until::At(at)) => Some(at),
             (true, Until::Ever) => None,
         };
-        checks.iter().zip(allowed).filter_map(until).min()
+        checks.iter().zip(allowed).map(until).collect()
     }
 
     /// The last revision.
@@ -144,7 +144,7 @@ impl Relationships for SpiceDb {
     async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
         checks.iter().try_for_each(|check| validate::check(&self.schema, check))?;
         if checks.is_empty() {
-            return Ok(Checked { revision: self.head().await?, allowed: Vec::new(), until: None });
+            return Ok(Checked { revision: self.head().await?, allowed: Vec::new(), until: Vec::new() });
         }
         let checked = tokio::time::timeout(self.client.deadline, self.checker.check(consistency.into(), checks)).await;
         let checked = checked.unwrap_or_else(|_| Err(refusal::call(&Status::deadline_exceeded(""))))?;

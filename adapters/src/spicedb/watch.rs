@@ -51,6 +51,8 @@ pub(super) struct Watcher {
     canary: Canary,
     /// Whether it was said that nothing is heard.
     complained: AtomicBool,
+    /// Whether a canary of this Watch came back.
+    known: AtomicBool,
 }
 
 /// One that was written and has not come back yet: by its expiration, which is another one each time.
@@ -71,7 +73,17 @@ impl Watcher {
     ) -> Self {
         let id = format!("{:032x}", fastrand::u128(..));
         let canary = Canary { id: id.into(), under_way: Mutex::default() };
-        Self { client, schema, expirations, fresh, heed, bound, canary, complained: AtomicBool::default() }
+        Self {
+            client,
+            schema,
+            expirations,
+            fresh,
+            heed,
+            bound,
+            canary,
+            complained: AtomicBool::default(),
+            known: AtomicBool::default(),
+        }
     }
 
     /// Runs until whoever heeds is gone.
@@ -88,6 +100,7 @@ impl Watcher {
                 },
             };
             self.known_until(None);
+            self.known.store(false, Ordering::Relaxed);
             self.expirations.lost();
             if !self.complained.swap(true, Ordering::Relaxed) {
                 tracing::warn!(%why, "changes of relationships are not heard of now: each decision asks SpiceDB until they are");
@@ -104,7 +117,7 @@ impl Watcher {
     /// Over one stream, from a revision on; ends with why there is no more.
     async fn watch(&self, head: ZedToken) -> String {
         let follow = async {
-            self.expirations.reading();
+            let reading = self.expirations.reading();
             let request = WatchRequest {
                 optional_start_cursor: Some(head.clone()),
                 optional_update_kinds: [WatchKind::IncludeRelationshipUpdates, WatchKind::IncludeSchemaUpdates]
@@ -129,8 +142,11 @@ impl Watcher {
             let read = async {
                 let (all, expirations) = (self.all_that_expire(&head).await?, self.expirations.clone());
                 // There may be many of them.
-                let known = tokio::task::spawn_blocking(move || expirations.are(all)).await;
-                known.map_err(|_| Status::internal("what expires could not be noted"))
+                let known = tokio::task::spawn_blocking(move || expirations.are(reading, all)).await;
+                known.map_err(|_| Status::internal("what expires could not be noted"))?;
+                // Answers tell from now on when they end by themselves.
+                self.touched(&[Touched::Everything]);
+                Ok(())
             };
             tokio::try_join!(listen, read).map(|(never, ())| never)
         };
@@ -177,6 +193,10 @@ impl Watcher {
         }
         if let Some(written) = told.updates.iter().filter_map(|update| self.canary.back(update)).max() {
             self.known_until(Some(written + self.bound));
+            if !self.known.swap(true, Ordering::Relaxed) {
+                // What was decided before was not kept, and nobody noted when it ends.
+                self.touched(&[Touched::Everything]);
+            }
             if self.complained.swap(false, Ordering::Relaxed) {
                 tracing::info!("changes of relationships are heard of again");
             }

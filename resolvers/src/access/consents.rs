@@ -22,6 +22,9 @@ impl ConsentsMutation {
         let expires = until(end)?.filter(|_| open);
         let permission = [(PurposeOfUse::PatientRequest, SHARE)];
         let change = Change::of_member(ctx, "set_consent", &member, &permission).await?;
+        if open {
+            change.to_another(to.user_id(), "input.userId")?;
+        }
         let relationship = Relationship {
             resource: change.object("member", member.as_str()),
             relation: class.relation().into(),

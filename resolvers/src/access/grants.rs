@@ -2,16 +2,19 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use sluice_schema::{
-    access::{MANAGE_ACCESS, SHARE},
+    access::{MANAGE_ACCESS, SHARE, TREATS},
     error::{ClientError, Code},
     graphql::DateTime,
-    ids::{MemberId, UserId},
+    ids::MemberId,
     viewer::PurposeOfUse,
 };
 use sluice_subscriptions::relationships::{Relationship, SubjectRef, Update};
 
 use super::{Change, Grantee, until};
-use crate::{errors::fail, scope::parse_id};
+use crate::{
+    errors::{fail, undecided},
+    scope::parse_id,
+};
 
 #[derive(Default)]
 pub(crate) struct GrantsMutation;
@@ -20,7 +23,8 @@ pub(crate) struct GrantsMutation;
 impl GrantsMutation {
     /// Relates somebody to a member, from now on, and until an instant where one is given. Granted anew, it is until the new
     /// one. The member, and whoever stands in her place (`PATRQT`), say who is family and whom she closes out; an
-    /// organization's access managers (`HOPERAT`) write down any relation, but none of their own.
+    /// organization's access managers (`HOPERAT`) write down any relation. Nobody grants anything to herself, or to a care team
+    /// that she is on.
     async fn grant_access(&self, ctx: &Context<'_>, input: GrantAccessInput) -> Result<MemberAccess> {
         let GrantAccessInput { member_id, relation, user_id, care_team_id, until: end } = input;
         let grant = Grant::read(&member_id, relation, user_id.as_ref(), care_team_id.as_ref())?;
@@ -30,7 +34,8 @@ impl GrantsMutation {
             return Err(fail(ClientError::new(Code::BadRequest, message).at("input.until")));
         }
         let change = grant.authorize(ctx, "grant_access").await?;
-        grant.is_another(&change.scope.viewer.user, change.scope.viewer.purpose)?;
+        change.to_another(grant.to.user_id(), "input.userId")?;
+        grant.is_anothers_team(&change).await?;
         change.write(vec![Update::Touch(Relationship { expires, ..grant.relationship(&change) })]).await?;
         Ok(grant.answer(true, end))
     }
@@ -140,13 +145,16 @@ impl Grant {
         Change::of_member(ctx, operation, &self.member, permissions).await
     }
 
-    /// Nobody manages her own access.
-    fn is_another(&self, user: &UserId, purpose: PurposeOfUse) -> Result<()> {
-        if purpose != PurposeOfUse::Operations || self.to != Grantee::User(user.clone()) {
+    /// Whoever is on a care team would grant to herself what she grants to it.
+    async fn is_anothers_team(&self, change: &Change<'_>) -> Result<()> {
+        let Grantee::CareTeam(team) = &self.to else { return Ok(()) };
+        let (viewer, access) = (&change.scope.viewer, &change.services.access);
+        let hers = access.has(viewer, ("care_team", team.as_str()), TREATS).await;
+        if !hers.map_err(|error| fail(undecided(error)))? {
             return Ok(());
         }
-        let message = "Access managers do not grant anything to themselves: a colleague has to.";
-        Err(fail(ClientError::new(Code::BadRequest, message).at("input.userId")))
+        let message = "Nobody grants anything to a care team that she is on: somebody else has to.";
+        Err(fail(ClientError::new(Code::BadRequest, message).at("input.careTeamId")))
     }
 
     fn relationship(&self, change: &Change<'_>) -> Relationship {

@@ -13,7 +13,7 @@ use sluice_schema::{
     access::Mask,
     error::{ClientError, Code},
     graphql::DateTime,
-    ids::MemberId,
+    ids::{MemberId, UserId},
     viewer::PurposeOfUse,
 };
 use sluice_subscriptions::{
@@ -65,14 +65,25 @@ impl<'c> Change<'c> {
         operation: &'static str,
         (object_type, id): (&'static str, &str),
         permission: &'static str,
+        purposes: &[PurposeOfUse],
     ) -> Result<Self> {
         let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
         let has = services.access.has(&scope.viewer, (object_type, id), permission).await;
-        if has.map_err(|error| fail(undecided(error)))? {
+        if has.map_err(|error| fail(undecided(error)))? && purposes.contains(&scope.viewer.purpose) {
             Ok(Self { scope, services, operation, patient: None })
         } else {
             Err(fail(scope.deny(&format!("{object_type}/{id}"))))
         }
+    }
+
+    /// Nobody gives anything to herself: who may, has it already, or has to be given it by somebody else. What she gave herself
+    /// would outlive the right that she gave it by.
+    fn to_another(&self, user: Option<&UserId>, field: &str) -> Result<()> {
+        if user != Some(&self.scope.viewer.user) {
+            return Ok(());
+        }
+        let message = "Nobody grants anything to herself: somebody else has to.";
+        Err(fail(ClientError::new(Code::BadRequest, message).at(field)))
     }
 
     fn object(&self, object_type: &str, id: &str) -> ObjectRef {

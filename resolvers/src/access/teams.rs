@@ -6,24 +6,31 @@ use sluice_schema::{
     error::{ClientError, Code},
     graphql::DateTime,
     ids::{CareTeamId, UserId},
+    viewer::PurposeOfUse,
 };
 use sluice_subscriptions::relationships::{Relationship, SubjectRef, Update};
 
 use super::{Change, until};
 use crate::{errors::fail, scope::parse_id};
 
+/// Leads come for treatment, access managers for operations.
+const PURPOSES: [PurposeOfUse; 2] = [PurposeOfUse::Treatment, PurposeOfUse::Operations];
+
 #[derive(Default)]
 pub(crate) struct TeamsMutation;
 
 #[Object]
 impl TeamsMutation {
-    /// Puts somebody on a care team, in this one role. The team's leads and the organization's access managers may.
+    /// Puts somebody else on a care team, in this one role. The team's leads (`TREAT`) and the organization's access managers
+    /// (`HOPERAT`) may.
     async fn set_care_team_member(&self, ctx: &Context<'_>, input: SetCareTeamMemberInput) -> Result<CareTeamMember> {
         let SetCareTeamMemberInput { care_team_id, user_id, role, until: end } = input;
         let (team, user) = parse(&care_team_id, &user_id)?;
         let expires = until(end)?;
         role.bears(end)?;
-        let change = Change::of_object(ctx, "set_care_team_member", ("care_team", team.as_str()), MANAGE).await?;
+        let change =
+            Change::of_object(ctx, "set_care_team_member", ("care_team", team.as_str()), MANAGE, &PURPOSES).await?;
+        change.to_another(Some(&user), "input.userId")?;
         let update = |other: TeamRole| {
             let relationship = relationship(&change, &team, &user, other);
             if other == role {
@@ -44,7 +51,8 @@ impl TeamsMutation {
     ) -> Result<CareTeamMember> {
         let RemoveCareTeamMemberInput { care_team_id, user_id } = input;
         let (team, user) = parse(&care_team_id, &user_id)?;
-        let change = Change::of_object(ctx, "remove_care_team_member", ("care_team", team.as_str()), MANAGE).await?;
+        let change =
+            Change::of_object(ctx, "remove_care_team_member", ("care_team", team.as_str()), MANAGE, &PURPOSES).await?;
         let delete = |role| Update::Delete(relationship(&change, &team, &user, role));
         change.write(TeamRole::ALL.map(delete).into()).await?;
         Ok(CareTeamMember { care_team_id, user_id, role: None, until: None })

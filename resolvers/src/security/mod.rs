@@ -8,6 +8,7 @@ use sluice_schema::{
     graphql::DateTime,
     ids::UserId,
     token::TokenId,
+    viewer::PurposeOfUse,
 };
 use sluice_subscriptions::revocations::{Revocation, RevocationsUnavailable, Revoked, Target};
 
@@ -51,7 +52,7 @@ impl SecurityMutation {
         let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
         let subject = subject(&target);
         let may = services.access.has(&scope.viewer, ("tenant", scope.viewer.tenant.as_str()), REVOKE_TOKENS).await;
-        if !may.map_err(|error| fail(undecided(error)))? {
+        if !may.map_err(|error| fail(undecided(error)))? || scope.viewer.purpose != PurposeOfUse::Operations {
             return Err(fail(scope.deny(&format!("{REVOKE_TOKENS} {subject}"))));
         }
         let record = scope.administers(REVOKE_TOKENS, None, &subject);

@@ -39,8 +39,11 @@ pub const ACTS: [&str; 4] = [REQUEST_ELIGIBILITY_CHECK, SHARE, MANAGE_ACCESS, BR
 /// Who may say who is on a `care_team`.
 pub const MANAGE: &str = "manage";
 
+/// Who is on a `care_team`, and so treats its members.
+pub const TREATS: &str = "treats";
+
 /// Every permission on a `care_team` that Sluice asks about.
-pub const ON_CARE_TEAM: [&str; 1] = [MANAGE];
+pub const ON_CARE_TEAM: [&str; 2] = [MANAGE, TREATS];
 
 /// Who may end sessions of a tenant.
 pub const REVOKE_TOKENS: &str = "revoke_tokens";

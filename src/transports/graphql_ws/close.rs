@@ -95,6 +95,7 @@ impl Close {
             4403,
             "Forbidden: the token was revoked; connect again with a new one and resume with your last cursor",
         )
+        .because(EndReason::TokenRevoked)
     }
 
     pub(super) fn another() -> Self {
@@ -135,6 +136,7 @@ mod tests {
             (Close::going_away(Duration::ZERO), EndReason::Shutdown),
             (Close::lagging(Duration::ZERO), EndReason::Lagging),
             (Close::expired(), EndReason::TokenExpired),
+            (Close::revoked(), EndReason::TokenRevoked),
             (Close::silent(), EndReason::ConnectionClosed),
         ] {
             assert_eq!(close.why, why, "{close:?}");

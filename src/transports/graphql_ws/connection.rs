@@ -242,8 +242,9 @@ struct Cutter {
 
 impl Cut for Cutter {
     fn cut(&self) {
-        self.outbox.cut(&Close::revoked());
+        // First, so that it is they who say why.
         self.operations.end(EndReason::TokenRevoked);
+        self.outbox.cut(&Close::revoked());
     }
 }
 

@@ -223,6 +223,11 @@ impl Access {
         Ok(self.check(Consistency::Full, &[check]).await?.allowed == [true])
     }
 
+    /// Whether every change is told now, so that decisions are kept.
+    pub(crate) fn is_known(&self) -> bool {
+        self.cache.is_known()
+    }
+
     /// How long what was decided about this holds.
     pub(crate) fn holds_until(&self, question: &Question<'_>) -> Holds {
         if !self.cache.is_known() {
@@ -245,10 +250,10 @@ impl Access {
         let checks: Vec<_> = wide.iter().flat_map(|(question, act)| checks(question, *act)).collect();
         let strict = wide.iter().any(|(question, _)| question.demand.is_strict());
         let checked = self.check(if known && !strict { at_least } else { Consistency::Full }, &checks).await?;
-        let mut allowed = checked.allowed.iter().copied();
+        let mut answers = checked.allowed.iter().copied().zip(checked.until.iter().copied());
         let mut decided = Vec::with_capacity(questions.len());
         for ((question, _), (wide, act)) in questions.iter().zip(wide) {
-            let whole = decision(&wide, act, &mut allowed, &checked);
+            let whole = decision(&wide, act, &mut answers, &checked.revision.0);
             decided.push(whole.within(question.demand));
             if let (true, Some(member)) = (known, question.member) {
                 // What is strict was decided for this question alone.
@@ -277,7 +282,7 @@ impl Access {
     async fn check(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
         let answer = tokio::time::timeout(self.deadline, self.relationships.check_many(consistency, checks)).await;
         let checked = answer.map_err(|_| AccessUnavailable("no answer in time".into()))?.map_err(unavailable)?;
-        if checked.allowed.len() == checks.len() {
+        if checked.allowed.len() == checks.len() && checked.until.len() == checks.len() {
             Ok(checked)
         } else {
             Err(AccessUnavailable("not as many answers as questions".into()))
@@ -340,21 +345,23 @@ fn subject(viewer: &Viewer) -> ObjectRef {
 fn decision(
     question: &Question<'_>,
     act: Option<&'static str>,
-    allowed: &mut impl Iterator<Item = bool>,
-    checked: &Checked,
+    answers: &mut impl Iterator<Item = (bool, Option<Timestamp>)>,
+    revision: &Arc<str>,
 ) -> Decided {
-    let may = act.is_some() && allowed.next().unwrap_or(false);
+    let mut until = None;
+    // As many as there are checks.
+    let mut answer = || {
+        let (allowed, ends) = answers.next().unwrap_or_default();
+        until = until.into_iter().chain(ends).min();
+        allowed
+    };
+    let may = act.is_some() && answer();
     let asked = permissions_for(question.viewer.purpose, question.demand);
-    let granted = asked.zip(allowed).filter(|(_, allowed)| *allowed);
-    let mask = granted.fold(Mask::NOTHING, |mask, (permission, _)| mask.with(permission.opens()));
+    let granted = asked.filter(|_| answer());
+    let mask = granted.fold(Mask::NOTHING, |mask, permission| mask.with(permission.opens()));
     let mask = if question.demand.is_strict() { mask.asked_anew() } else { mask };
     let exists = question.member.is_some();
-    Decided {
-        mask: if exists { mask } else { Mask::NOTHING },
-        may: may && exists,
-        revision: checked.revision.0.clone(),
-        until: checked.until,
-    }
+    Decided { mask: if exists { mask } else { Mask::NOTHING }, may: may && exists, revision: revision.clone(), until }
 }
 
 #[cfg(test)]

@@ -20,7 +20,11 @@ struct YesMan(Mutex<Vec<usize>>);
 impl Relationships for YesMan {
     async fn check_many(&self, _: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
         self.0.lock().unwrap().push(checks.len());
-        Ok(Checked { revision: Revision("1".into()), allowed: vec![true; checks.len()], until: None })
+        Ok(Checked {
+            revision: Revision("1".into()),
+            allowed: vec![true; checks.len()],
+            until: vec![None; checks.len()],
+        })
     }
 
     async fn write(&self, _: Vec<Update>) -> Result<Revision, RelationshipsError> {

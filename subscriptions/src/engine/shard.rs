@@ -217,7 +217,13 @@ impl Shard {
     }
 
     fn heed(&mut self, Decisions { revoked, expiring }: Decisions) {
-        expiring.into_iter().for_each(|(until, id)| self.expirations.add(until, id));
+        // Where changes are not known, who may see is asked about anyway, and all of them once they are known again.
+        if self.shared.parts.access.is_known() {
+            // One that is over may still be the reason of a yes: the clock that ends it may be behind.
+            let soon = Timestamp::now() + DECIDE_AGAIN;
+            let attached = expiring.into_iter().filter(|(_, id)| self.subscriptions.contains_key(id));
+            attached.for_each(|(until, id)| self.expirations.add(until.max(soon), id));
+        }
         if revoked.is_empty() {
             return;
         }
@@ -310,6 +316,7 @@ impl Shard {
 
     fn detach(&mut self, id: u64) -> Option<Arc<Live>> {
         let live = self.subscriptions.remove(&id)?;
+        self.expirations.remove(id);
         self.index.remove(&live.viewer.tenant, &live.pattern, id);
         let key = live.projection.key();
         if let Some(users) = self.users.get_mut(key) {

@@ -92,7 +92,7 @@ impl Relationships for Embedded {
         let answers = checks.iter().map(|check| evaluate::check(&self.shared.schema, &state.tuples, now, check));
         let answers = answers.collect::<Result<Vec<_>, _>>()?;
         let allowed = answers.iter().map(|answer| answer.allowed).collect();
-        let until = answers.iter().filter_map(|answer| answer.until).min();
+        let until = answers.iter().map(|answer| answer.until).collect();
         Ok(Checked { allowed, revision: state.revision(), until })
     }
 

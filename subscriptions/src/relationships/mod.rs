@@ -101,8 +101,8 @@ pub struct Check {
 pub struct Checked {
     pub revision: Revision,
     pub allowed: Vec<bool>,
-    /// From then on an answer may be another one although nothing was written: a relationship expires.
-    pub until: Option<Timestamp>,
+    /// For each answer: from then on it may be another one although nothing was written, because a relationship expires.
+    pub until: Vec<Option<Timestamp>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

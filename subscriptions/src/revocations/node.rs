@@ -54,6 +54,8 @@ pub enum Refused {
     Revoked,
     /// What others have revoked lately is not known.
     Unknown,
+    /// It has ended since it was read.
+    Expired,
 }
 
 /// Revoked tokens and running sessions, as this node knows them. Cheap to clone.
@@ -129,6 +131,11 @@ impl Revocations {
     pub fn check(&self, viewer: &Viewer) -> Result<(), Refused> {
         if !self.shared.is_known() {
             return Err(Refused::Unknown);
+        }
+        // Revocations are kept for as long as a token may be used, and no longer.
+        let ended_for = Duration::try_from(Timestamp::now().duration_since(viewer.expires.at()));
+        if ended_for.is_ok_and(|ended_for| ended_for >= self.shared.options.leeway) {
+            return Err(Refused::Expired);
         }
         let revoked = self.shared.list.read().unwrap_or_else(PoisonError::into_inner).means(viewer);
         if revoked { Err(Refused::Revoked) } else { Ok(()) }

@@ -120,6 +120,20 @@ async fn clocks_may_be_apart() {
     assert!(kept >= jiff::SignedDuration::from_secs(3630), "the longest token is still refused at its end: {kept}");
 }
 
+/// It may have taken long between being known and being let in.
+#[tokio::test]
+async fn one_whose_token_has_ended_meanwhile_is_not_let_in() {
+    let store: Arc<dyn TokenRevocations> = Arc::new(MemoryRevocations::default());
+    let node = Revocations::open(store, Options { leeway: 30 * SECOND, ..options() }).await.unwrap();
+    let ended = |ago: i64| {
+        let expires = (Timestamp::now() - jiff::SignedDuration::from_secs(ago)).into();
+        Arc::new(Viewer { expires, ..(*viewer("u-1", "a", SECOND)).clone() })
+    };
+    assert_eq!(node.check(&ended(31)), Err(Refused::Expired));
+    assert!(node.admit(&ended(31), Arc::new(Socket::default())).is_err());
+    assert_eq!(node.check(&ended(29)), Ok(()), "clocks may be apart");
+}
+
 #[tokio::test]
 async fn a_session_that_is_over_is_forgotten() {
     let node = node(&MemoryRevocations::default()).await;
