@@ -75,6 +75,7 @@ fn main() {
     let house = runtime.block_on(House::of(&shape));
     // What is made once is made by then.
     runtime.block_on(house.publish(house.events(shape.members)));
+    runtime.block_on(house.is_caught_up());
     let before = house.frames();
     measured(&runtime, &house, house.events(shape.events));
     println!("deliveries: {}", house.frames() - before);
@@ -92,7 +93,7 @@ struct House {
     sink: Arc<Sink>,
     members: u64,
     of_each: u64,
-    _handles: Vec<Handle>,
+    handles: Vec<Handle>,
 }
 
 impl House {
@@ -122,7 +123,18 @@ impl House {
             handles.push(subscribe(&graph, number, number % shape.members, &sink).await);
         }
         let of_each = shape.subscribers / shape.members;
-        Self { log, key, sink, members: shape.members, of_each, _handles: handles }
+        Self { log, key, sink, members: shape.members, of_each, handles }
+    }
+
+    /// Until the shard has all subscriptions: one that catches up opens and renders for itself.
+    async fn is_caught_up(&self) {
+        for handle in &self.handles {
+            handle.caught_up().await;
+        }
+        // On one thread: each time all who can go on do, those who caught up to their end.
+        for _ in 0..16 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// For each member in turn.

@@ -214,7 +214,7 @@ impl Handle {
     }
 
     /// Waits until it has been given everything that there was when it began, or is over.
-    pub(super) async fn caught_up(&self) {
+    pub async fn caught_up(&self) {
         self.live.wait_for(|stage| (stage.attached || stage.ended).then_some(())).await;
     }
 
