@@ -66,5 +66,6 @@ async fn measure(plan: &Plan) -> Result<Report, String> {
     }
     ending::expired(&house, plan.expirations, &mut report).await?;
     report.load(load.stop().await?);
+    house.close().await;
     Ok(report)
 }

@@ -32,7 +32,6 @@ impl At {
 
 /// How a stream went.
 pub(crate) struct Ended {
-    pub(crate) user: String,
     pub(crate) last_event: At,
     pub(crate) error: At,
 }
@@ -45,8 +44,8 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     pub(crate) async fn begin(house: &House, user: String) -> Result<Self, String> {
-        let token = house.token(&user, PurposeOfUse::PatientRequest)?;
-        let mut request = house.subscriptions().into_client_request().map_err(|error| error.to_string())?;
+        let token = house.gateway.token(&user, PurposeOfUse::PatientRequest);
+        let mut request = house.gateway.subscriptions_url().into_client_request().map_err(|error| error.to_string())?;
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("graphql-transport-ws"));
         let (mut socket, _) = connect_async(request).await.map_err(|error| error.to_string())?;
         let query =
@@ -63,7 +62,6 @@ impl Watcher {
             }
         }
         let (told, seen) = watch::channel(0);
-        let name = user.clone();
         let task = tokio::spawn(async move {
             let mut last_event = At::now();
             loop {
@@ -78,7 +76,7 @@ impl Watcher {
                     last_event = At::now();
                     told.send_modify(|seen| *seen += 1);
                 } else if text.contains("PERMISSION_REVOKED") {
-                    return Ok(Ended { user: name, last_event, error: At::now() });
+                    return Ok(Ended { last_event, error: At::now() });
                 } else if text.contains("\"type\":\"error\"") {
                     return Err(text.to_string());
                 } else if text.contains("\"type\":\"ping\"") {

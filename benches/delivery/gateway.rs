@@ -84,6 +84,7 @@ impl Gateway {
             log: log.clone().map(|log| log as Arc<dyn EventLog>),
             access: if off.access { |access| access.unchecked() } else { |access| access },
             audit: if off.audit { |_| Arc::new(NoAudit) } else { |audit| audit },
+            ..Altered::default()
         };
         let app = runtime.block_on(App::build_altered(config, metrics, altered)).map_err(|error| text(&error))?;
         let local = ([127, 0, 0, 1], 0).into();

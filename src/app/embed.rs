@@ -1,4 +1,4 @@
-//! For programs that hold a gateway themselves, beside its clients: the benchmarks do.
+//! For programs that hold a gateway themselves, beside its clients: benchmarks and tests do.
 
 use std::sync::Arc;
 
@@ -18,13 +18,15 @@ pub struct Ports {
 pub struct Altered {
     /// What gateways read events from, in place of the store or the topic.
     pub log: Option<Arc<dyn EventLog>>,
+    /// What answers the checks of viewers.
+    pub relationships: fn(Arc<dyn Relationships>) -> Arc<dyn Relationships>,
     pub access: fn(Access) -> Access,
     pub audit: fn(Arc<dyn AuditTrail>) -> Arc<dyn AuditTrail>,
 }
 
 impl Default for Altered {
     fn default() -> Self {
-        Self { log: None, access: |access| access, audit: |audit| audit }
+        Self { log: None, relationships: |relationships| relationships, access: |access| access, audit: |audit| audit }
     }
 }
 

@@ -10,6 +10,7 @@ mod changes;
 mod crash;
 mod guard;
 mod harness;
+mod history;
 #[path = "../installation/mod.rs"]
 mod installation;
 mod keys;

@@ -2,8 +2,11 @@
 //!
 //! `SLUICE_TEST_PROFILE=real` asks for the real parts; `cargo xtask test` sets it, and says where they are.
 
+mod check;
 mod database;
+mod gateway;
 mod record;
+mod relationships;
 
 use std::{
     env,
@@ -14,6 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 use self::database::Database;
+pub(crate) use self::{check::Check, gateway::Gateway, relationships::another_client};
 
 /// Shared by its processes. Nothing is left of it when the last clone is dropped.
 #[derive(Clone)]

@@ -1,5 +1,7 @@
 //! What an installation has on record, read past the server: from its files, or from its database.
 
+use std::collections::BTreeMap;
+
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::Home;
@@ -38,6 +40,21 @@ impl Home {
                 sqlx::query_scalar(query).fetch_all(&mut self.file("audit.db").await).await.unwrap()
             }
         }
+    }
+
+    /// The audiences that records of the audit trail name: JSON, by the name in hexadecimal digits.
+    pub(crate) async fn audit_audiences(&self) -> BTreeMap<String, String> {
+        let rows: Vec<(String, String)> = match self.database() {
+            Some(database) => {
+                let query = "SELECT encode(digest, 'hex'), body FROM sluice.audit_audiences";
+                sqlx::query_as(query).fetch_all(&mut database.connect().await).await.unwrap()
+            }
+            None => {
+                let query = "SELECT lower(hex(digest)), body FROM audiences";
+                sqlx::query_as(query).fetch_all(&mut self.file("audit.db").await).await.unwrap()
+            }
+        };
+        rows.into_iter().collect()
     }
 
     async fn file(&self, name: &str) -> SqliteConnection {

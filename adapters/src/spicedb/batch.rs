@@ -1,16 +1,17 @@
 //! Checks of several callers in one request.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use sluice_subscriptions::relationships::{Check, Checked, Consistency, RelationshipsError, Revision};
 use spicedb_grpc_tonic::v1::{
-    CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsResponse, ZedToken,
-    check_bulk_permissions_pair::Response, check_permission_response::Permissionship, consistency::Requirement,
+    CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsRequestItem,
+    CheckBulkPermissionsResponse, ZedToken, check_bulk_permissions_pair::Response,
+    check_permission_response::Permissionship, consistency::Requirement,
 };
 use tokio::sync::oneshot;
 use tonic::{Code, Status};
 
-use super::{refusal, wire};
+use super::{fresh::Fresh, refusal, wire};
 
 /// Checks in one request. SpiceDB takes 10,000, but also no more than 4 MiB, which so many with long ids would pass.
 pub(super) const MAX_CHECKS: usize = 1000;
@@ -45,9 +46,14 @@ impl Freshness {
         }
     }
 
-    /// At its revision.
-    pub(super) fn of_own_write(at: Option<ZedToken>) -> Self {
-        at.map_or(Self::Full, |at| Self::Exact(wire::revision(at)))
+    /// As SpiceDB can be asked for it, for a request that was formed at this instant.
+    pub(super) async fn revision(&self, fresh: &Fresh, formed: Instant) -> Result<Self, Status> {
+        let holding = |at: Option<ZedToken>| at.map_or(Self::Full, |at| Self::Exact(wire::revision(at)));
+        match self {
+            Self::Full => fresh.since(formed).await.map(holding),
+            Self::Told => fresh.since(fresh.last_told().unwrap_or(formed)).await.map(holding),
+            at => Ok(at.clone()),
+        }
     }
 
     fn requirement(&self) -> Requirement {
@@ -80,10 +86,6 @@ impl Batch {
         Self { at: job.at.clone(), checks: job.checks.len(), jobs: vec![job] }
     }
 
-    pub(super) fn at(&self) -> &Freshness {
-        &self.at
-    }
-
     /// Takes the job in, or gives it back where it does not fit.
     pub(super) fn join(&mut self, job: Job) -> Result<(), Job> {
         let Some(at) = self.at.serving(&job.at) else { return Err(job) };
@@ -95,9 +97,8 @@ impl Batch {
         Ok(())
     }
 
-    /// The request, in which each check stands once, and who waits for which of its answers.
-    /// `at`: what stands for what the callers asked for.
-    pub(super) fn into_request(self, at: Option<&Freshness>) -> (CheckBulkPermissionsRequest, Waiting) {
+    /// What is asked, each check once, and who waits for which of its answers.
+    pub(super) fn into_parts(self) -> (Asked, Waiting) {
         let (mut places, mut items) = (HashMap::new(), Vec::new());
         let mut place = |check: Check| {
             *places.entry(check).or_insert_with_key(|check| {
@@ -109,9 +110,20 @@ impl Batch {
         for Job { checks, reply, .. } in self.jobs {
             callers.push((checks.into_iter().map(&mut place).collect(), reply));
         }
-        let consistency = wire::consistency(at.unwrap_or(&self.at).requirement());
-        let request = CheckBulkPermissionsRequest { consistency, items, with_tracing: false };
-        (request, Waiting { callers })
+        (Asked { at: self.at, items }, Waiting { callers })
+    }
+}
+
+pub(super) struct Asked {
+    pub(super) at: Freshness,
+    pub(super) items: Vec<CheckBulkPermissionsRequestItem>,
+}
+
+impl Asked {
+    /// `at` stands for what the callers asked for.
+    pub(super) fn request(&self, at: &Freshness) -> CheckBulkPermissionsRequest {
+        let consistency = wire::consistency(at.requirement());
+        CheckBulkPermissionsRequest { consistency, items: self.items.clone(), with_tracing: false }
     }
 }
 
@@ -124,10 +136,10 @@ impl Waiting {
     /// Whoever has gone away does not hear it.
     pub(super) fn answer(
         self,
-        request: &CheckBulkPermissionsRequest,
+        asked: &[CheckBulkPermissionsRequestItem],
         result: Result<CheckBulkPermissionsResponse, Status>,
     ) {
-        let answers = result.and_then(|response| Answers::read(request, response));
+        let answers = result.and_then(|response| Answers::read(asked, response));
         for (places, reply) in self.callers {
             let answer = match &answers {
                 Ok(answers) => answers.of(&places),
@@ -145,11 +157,12 @@ struct Answers {
 
 impl Answers {
     /// Each answer tells its question again; answers to others are none.
-    fn read(request: &CheckBulkPermissionsRequest, response: CheckBulkPermissionsResponse) -> Result<Self, Status> {
+    fn read(asked: &[CheckBulkPermissionsRequestItem], response: CheckBulkPermissionsResponse) -> Result<Self, Status> {
         let CheckBulkPermissionsResponse { checked_at, pairs } = response;
-        let asked = request.items.iter().map(Some);
         match checked_at.map(wire::revision) {
-            Some(revision) if asked.eq(pairs.iter().map(|pair| pair.request.as_ref())) => Ok(Self { revision, pairs }),
+            Some(revision) if asked.iter().map(Some).eq(pairs.iter().map(|pair| pair.request.as_ref())) => {
+                Ok(Self { revision, pairs })
+            }
             _ => Err(Status::data_loss("the answers are not those to the questions")),
         }
     }

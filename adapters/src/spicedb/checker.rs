@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use sluice_subscriptions::relationships::Check;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tonic::Status;
 
 use super::{
     batch::{Answer, Batch, Freshness, Job, MAX_CHECKS},
@@ -12,11 +13,14 @@ use super::{
     refusal,
 };
 
-/// Callers that may wait for their turn; more wait to be let in, within their deadline.
+/// Callers that may wait for their turn; more wait to be let in.
 const QUEUE: usize = 1024;
 
 /// Sends checks at once while fewer requests are under way than allowed. What comes meanwhile goes with the next request:
 /// no caller ever waits for a timer. A request begins after all of its callers came, so full consistency holds for each.
+///
+/// The deadline is that of a request, from when it is sent. Where ten thousand come at once, the last of them wait for the
+/// requests before theirs: how long, they know themselves.
 pub(super) struct Checker {
     queue: mpsc::Sender<Job>,
 }
@@ -68,7 +72,7 @@ async fn dispatch(client: Client, fresh: Arc<Fresh>, mut jobs: mpsc::Receiver<Jo
             None => jobs.recv().await,
         };
         let Some(first) = first else { return };
-        // Its caller went away, or its deadline passed.
+        // Its caller went away, or would wait no longer.
         if first.reply.is_closed() {
             continue;
         }
@@ -92,17 +96,14 @@ async fn dispatch(client: Client, fresh: Arc<Fresh>, mut jobs: mpsc::Receiver<Jo
 
 async fn send(client: &Client, fresh: &Fresh, batch: Batch) {
     let formed = Instant::now();
-    let at = match batch.at() {
-        Freshness::Full => fresh.since(formed).await.map(Freshness::of_own_write),
-        Freshness::Told => fresh.since(fresh.last_told().unwrap_or(formed)).await.map(Freshness::of_own_write),
-        at => Ok(at.clone()),
+    let (asked, waiting) = batch.into_parts();
+    let answered = async {
+        let at = asked.at.revision(fresh, formed).await?;
+        metrics::counter!("sluice_spicedb_requests_total", "call" => "check").increment(1);
+        let request = asked.request(&at);
+        let call = || async { client.permissions().check_bulk_permissions(client.request(request.clone())).await };
+        client.call(call).await.map(tonic::Response::into_inner)
     };
-    metrics::counter!("sluice_spicedb_requests_total", "call" => "check").increment(1);
-    let (request, waiting) = batch.into_request(at.as_ref().ok());
-    let call = || async { client.permissions().check_bulk_permissions(client.request(request.clone())).await };
-    let result = match at {
-        Ok(_) => client.call(call).await.map(tonic::Response::into_inner),
-        Err(status) => Err(status),
-    };
-    waiting.answer(&request, result);
+    let result = tokio::time::timeout(client.deadline, answered).await;
+    waiting.answer(&asked.items, result.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))));
 }

@@ -10,5 +10,5 @@ pub use demand::{Demand, View};
 pub use label::{Label, Mask, Sensitivities, Visibilities};
 pub use permissions::{
     ACTS, BREAK_GLASS, MANAGE, MANAGE_ACCESS, ON_CARE_TEAM, ON_TENANT, Permission, REQUEST_ELIGIBILITY_CHECK,
-    REVOKE_TOKENS, SHARE, TREATS, permissions, permissions_for,
+    REVOKE_TOKENS, Round, SHARE, TREATS, permissions, permissions_for,
 };

@@ -12,6 +12,9 @@ pub struct Permission {
     pub name: &'static str,
     pub visibilities: Visibilities,
     pub sensitivities: Sensitivities,
+    /// Whoever has one of these audiences sees all that this permission opens: she need not be asked about it. None: everybody
+    /// is.
+    unless: Visibilities,
 }
 
 impl Permission {
@@ -19,6 +22,27 @@ impl Permission {
     pub const fn opens(&self) -> Mask {
         Mask { visibilities: self.visibilities, sensitivities: self.sensitivities }
     }
+
+    /// When it is asked about.
+    const fn round(&self) -> Round {
+        if self.unless.is_empty() { Round::First } else { Round::Second }
+    }
+
+    fn is_needed(&self, granted: Mask) -> bool {
+        self.unless.within(granted.visibilities).is_empty()
+    }
+}
+
+/// What has to be known to decide is asked about together; what depends on the answers, behind them. Most viewers are members
+/// who look at their own, and are answered in the first round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    First,
+    Second,
+}
+
+impl Round {
+    pub const ALL: [Self; 2] = [Self::First, Self::Second];
 }
 
 /// Who may ask a payer about a member.
@@ -51,10 +75,20 @@ pub const REVOKE_TOKENS: &str = "revoke_tokens";
 /// Every permission on a `tenant` that Sluice asks about.
 pub const ON_TENANT: [&str; 1] = [REVOKE_TOKENS];
 
-/// What to check to learn the mask of a viewer who comes for this purpose, as far as an answer depends on it. The same
-/// for everybody of one purpose, whatever the answers: the count tells nothing.
-pub fn permissions_for(purpose: PurposeOfUse, demand: Mask) -> impl Iterator<Item = &'static Permission> {
-    permissions(purpose).iter().filter(move |permission| permission.opens().within(demand) != Mask::NOTHING)
+/// What to check in a round to learn the mask of a viewer who comes for this purpose, as far as an answer depends on it;
+/// `granted` is what she may see by the round before. The same for all of one purpose who may see nothing of a member, and so
+/// for a member that does not exist: the count tells nothing.
+pub fn permissions_for(
+    purpose: PurposeOfUse,
+    demand: Mask,
+    round: Round,
+    granted: Mask,
+) -> impl Iterator<Item = &'static Permission> {
+    permissions(purpose).iter().filter(move |permission| {
+        permission.opens().within(demand) != Mask::NOTHING
+            && permission.round() == round
+            && permission.is_needed(granted)
+    })
 }
 
 /// All permissions of a purpose.
@@ -68,11 +102,18 @@ pub fn permissions(purpose: PurposeOfUse) -> &'static [Permission] {
 }
 
 const fn audience(name: &'static str, visibility: Visibility) -> Permission {
-    Permission { name, visibilities: Visibilities::of(visibility), sensitivities: Sensitivities::NORMAL }
+    let visibilities = Visibilities::of(visibility);
+    Permission { name, visibilities, sensitivities: Sensitivities::NORMAL, unless: Visibilities::NONE }
+}
+
+/// What families see, the member does, and who stands in her place.
+const fn family(name: &'static str, visibility: Visibility) -> Permission {
+    Permission { unless: Visibilities::of(Visibility::Member), ..audience(name, visibility) }
 }
 
 const fn class(name: &'static str, sensitivity: Sensitivity) -> Permission {
-    Permission { name, visibilities: Visibilities::NONE, sensitivities: Sensitivities::of(sensitivity) }
+    let sensitivities = Sensitivities::of(sensitivity);
+    Permission { name, visibilities: Visibilities::NONE, sensitivities, unless: Visibilities::NONE }
 }
 
 const BEHAVIORAL_HEALTH: Permission = class("see_behavioral_health", Sensitivity::BehavioralHealth);
@@ -86,12 +127,13 @@ const EMERGENCY: Permission = Permission {
     name: "see_in_emergency_for_treatment",
     visibilities: Visibilities::of(Visibility::CareTeam).with(Visibilities::EMERGENCY),
     sensitivities: Sensitivities::ALL,
+    unless: Visibilities::NONE,
 };
 
 const PATIENT_REQUEST: [Permission; 8] = [
     audience("see_as_member", Visibility::Member),
-    audience("see_coverage_as_family", Visibility::FamilyCoverage),
-    audience("see_care_as_family", Visibility::FamilyCare),
+    family("see_coverage_as_family", Visibility::FamilyCoverage),
+    family("see_care_as_family", Visibility::FamilyCare),
     BEHAVIORAL_HEALTH,
     SUBSTANCE_USE,
     HIV,
@@ -127,3 +169,45 @@ const OPERATIONS: [Permission; 7] = [
     REPRODUCTIVE,
     GENETIC,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{super::MESSAGES, *};
+
+    #[test]
+    fn who_is_not_asked_about_a_permission_sees_all_that_it_opens() {
+        let labels = || {
+            let fields = MESSAGES.iter().flat_map(|table| table.fields).map(|field| field.label);
+            MESSAGES.iter().map(|table| table.label).chain(fields)
+        };
+        use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
+        let mut spared = 0;
+        for permission in [PatientRequest, Treatment, Payment, Operations].into_iter().flat_map(permissions) {
+            let bits = (0..8).map(|bit| Visibilities::from_bits(1 << bit));
+            for audience in bits.map(|bit| bit.within(permission.unless)).filter(|audience| !audience.is_empty()) {
+                assert_eq!(
+                    permission.sensitivities,
+                    Sensitivities::NORMAL,
+                    "{}: a class is another matter",
+                    permission.name
+                );
+                let opened = labels().filter(|label| !label.visibilities.within(permission.visibilities).is_empty());
+                for label in opened {
+                    spared += 1;
+                    assert!(!label.visibilities.within(audience).is_empty(), "{} opens {label:?}", permission.name);
+                }
+            }
+        }
+        assert!(spared > 10, "{spared}");
+    }
+
+    #[test]
+    fn whoever_is_denied_is_asked_about_everything() {
+        use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
+        for purpose in [PatientRequest, Treatment, Payment, Operations] {
+            let rounds =
+                Round::ALL.map(|round| permissions_for(purpose, Mask::EVERYTHING, round, Mask::NOTHING).count());
+            assert_eq!(rounds.into_iter().sum::<usize>(), permissions(purpose).len());
+        }
+    }
+}

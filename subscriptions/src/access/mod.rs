@@ -2,6 +2,7 @@
 
 mod affected;
 mod cache;
+mod deciding;
 mod last;
 
 use std::{
@@ -11,16 +12,19 @@ use std::{
 
 use jiff::Timestamp;
 use sluice_schema::{
-    access::{Mask, permissions_for},
+    access::{Mask, Round},
     ids::MemberId,
     viewer::Viewer,
 };
 use tokio::sync::broadcast;
 
-use self::cache::{Cache, Kept};
 pub(crate) use self::{
     affected::Affected,
     last::{KeptDecisions, LastDecision},
+};
+use self::{
+    cache::{Cache, Kept},
+    deciding::Deciding,
 };
 use crate::relationships::{
     Check, Checked, Consistency, MEMBER, ObjectRef, Relationships, RelationshipsError, Touched,
@@ -247,13 +251,11 @@ impl Access {
         let asked = self.cache.asked();
         let known = self.cache.is_known();
         let wide: Vec<_> = questions.iter().map(|(question, act)| self.widened(known, *question, *act)).collect();
-        let checks: Vec<_> = wide.iter().flat_map(|(question, act)| checks(question, *act)).collect();
         let strict = wide.iter().any(|(question, _)| question.demand.is_strict());
-        let checked = self.check(if known && !strict { at_least } else { Consistency::Full }, &checks).await?;
-        let mut answers = checked.allowed.iter().copied().zip(checked.until.iter().copied());
+        let consistency = if known && !strict { at_least } else { Consistency::Full };
+        let whole = self.in_rounds(&wide, &consistency).await?;
         let mut decided = Vec::with_capacity(questions.len());
-        for ((question, _), (wide, act)) in questions.iter().zip(wide) {
-            let whole = decision(&wide, act, &mut answers, &checked.revision.0);
+        for (((question, _), (wide, act)), whole) in questions.iter().zip(wide).zip(whole) {
             decided.push(whole.within(question.demand));
             if let (true, Some(member)) = (known, question.member) {
                 // What is strict was decided for this question alone.
@@ -277,6 +279,25 @@ impl Access {
         }
         let (demand, before) = self.cache.asked_before(&question);
         (Question { demand: question.demand.with(demand), ..question }, act.or(before))
+    }
+
+    /// In each round what depends on the answers of the one before. What was asked about somebody last tells the revision.
+    async fn in_rounds(
+        &self,
+        asked: &[(Question<'_>, Option<&'static str>)],
+        consistency: &Consistency,
+    ) -> Result<Vec<Decided>, AccessUnavailable> {
+        let mut deciding: Vec<_> = asked.iter().map(|(question, act)| Deciding::new(question, *act)).collect();
+        for round in Round::ALL {
+            let checks: Vec<_> = deciding.iter_mut().flat_map(|one| one.checks(round)).collect();
+            if round != Round::First && checks.is_empty() {
+                break;
+            }
+            let checked = self.check(consistency.clone(), &checks).await?;
+            let mut answers = checked.allowed.iter().copied().zip(checked.until.iter().copied());
+            deciding.iter_mut().for_each(|one| one.answered(&mut answers, &checked.revision.0));
+        }
+        Ok(deciding.into_iter().map(Deciding::decided).collect())
     }
 
     async fn check(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
@@ -322,46 +343,12 @@ fn unavailable(error: RelationshipsError) -> AccessUnavailable {
     AccessUnavailable(error.to_string())
 }
 
-fn checks<'q>(question: &'q Question<'_>, act: Option<&'static str>) -> impl Iterator<Item = Check> + use<'q> {
-    let resource = resource(question.viewer, question.member);
-    let subject = subject(question.viewer);
-    let seen = permissions_for(question.viewer.purpose, question.demand).map(|permission| permission.name);
-    act.into_iter().chain(seen).map(move |permission| Check {
-        resource: resource.clone(),
-        permission: permission.into(),
-        subject: subject.clone(),
-    })
-}
-
 fn resource(viewer: &Viewer, member: Option<&MemberId>) -> ObjectRef {
     ObjectRef::new(RESOURCE, &viewer.tenant, member.map_or(NOBODY, MemberId::as_str))
 }
 
 fn subject(viewer: &Viewer) -> ObjectRef {
     ObjectRef::new(SUBJECT, &viewer.tenant, viewer.user.as_str())
-}
-
-/// The decision, from the answers to [`checks`] of the same.
-fn decision(
-    question: &Question<'_>,
-    act: Option<&'static str>,
-    answers: &mut impl Iterator<Item = (bool, Option<Timestamp>)>,
-    revision: &Arc<str>,
-) -> Decided {
-    let mut until = None;
-    // As many as there are checks.
-    let mut answer = || {
-        let (allowed, ends) = answers.next().unwrap_or_default();
-        until = until.into_iter().chain(ends).min();
-        allowed
-    };
-    let may = act.is_some() && answer();
-    let asked = permissions_for(question.viewer.purpose, question.demand);
-    let granted = asked.filter(|_| answer());
-    let mask = granted.fold(Mask::NOTHING, |mask, permission| mask.with(permission.opens()));
-    let mask = if question.demand.is_strict() { mask.asked_anew() } else { mask };
-    let exists = question.member.is_some();
-    Decided { mask: if exists { mask } else { Mask::NOTHING }, may: may && exists, revision: revision.clone(), until }
 }
 
 #[cfg(test)]

@@ -36,6 +36,12 @@ impl Relationships for YesMan {
     }
 }
 
+/// A viewer of a tenant.
+fn viewer(tenant: &str, purpose: PurposeOfUse) -> Viewer {
+    let (tenant, user) = (tenant.parse().unwrap(), "u-1".parse().unwrap());
+    Viewer { tenant, user, purpose, expires: Timestamp::MAX.into(), token: Default::default() }
+}
+
 #[tokio::test]
 async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
     let relationships = Arc::new(YesMan::default());
@@ -43,8 +49,7 @@ async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
     let member: MemberId = "m-1".parse().unwrap();
     use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
     for purpose in [PatientRequest, Treatment, Payment, Operations] {
-        let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-        let viewer = Viewer { tenant, user, purpose, expires: Timestamp::MAX.into(), token: Default::default() };
+        let viewer = viewer("acme", purpose);
         let there = Question { viewer: &viewer, member: Some(&member), demand: Mask::EVERYTHING };
         let missing = Question { member: None, ..there };
         let mask = only(access.decide_for(&[there]).await.unwrap()).mask;
@@ -62,14 +67,7 @@ async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
     let relationships = Arc::new(YesMan::default());
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let member: MemberId = "m-1".parse().unwrap();
-    let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-    let viewer = Viewer {
-        tenant,
-        user,
-        purpose: PurposeOfUse::Payment,
-        expires: Timestamp::MAX.into(),
-        token: Default::default(),
-    };
+    let viewer = viewer("acme", PurposeOfUse::Payment);
     let staff = Mask { visibilities: Visibilities::of(Visibility::Staff), ..Mask::NOTHING };
     let hiv = Mask { sensitivities: Sensitivities::of(Sensitivity::Hiv), ..staff };
     for (demand, checks) in [(staff, 1), (hiv, 2), (Mask::EVERYTHING, 6), (Mask::NOTHING, 0)] {
@@ -80,22 +78,56 @@ async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
     }
 }
 
+/// Answers by these names, and counts what it was asked.
+struct Granted(&'static [&'static str], Mutex<Vec<usize>>);
+
+#[async_trait]
+impl Relationships for Granted {
+    async fn check_many(&self, _: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        let mut asked = self.1.lock().unwrap();
+        asked.push(checks.len());
+        let allowed = checks.iter().map(|check| self.0.contains(&&*check.permission)).collect();
+        let revision = Revision(asked.len().to_string().into());
+        Ok(Checked { revision, allowed, until: vec![None; checks.len()] })
+    }
+
+    async fn write(&self, _: Vec<Update>) -> Result<Revision, RelationshipsError> {
+        Err(RelationshipsError::Invalid("not asked for here".into()))
+    }
+
+    async fn read(&self, _: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A member sees all that families see: whether she is family as well is not asked.
+#[tokio::test]
+async fn who_sees_it_as_the_member_is_not_asked_about_as_family() {
+    let family = Visibilities::of(Visibility::FamilyCoverage).with(Visibilities::of(Visibility::FamilyCare));
+    let demand = Mask { visibilities: Visibilities::of(Visibility::Member).with(family), ..Mask::NOTHING };
+    let cases: [(&[&str], &[usize], Visibilities); 4] = [
+        (&["see_as_member", "see_coverage_as_family"], &[1], Visibilities::of(Visibility::Member)),
+        (&["see_coverage_as_family"], &[1, 2], Visibilities::of(Visibility::FamilyCoverage)),
+        (&["see_coverage_as_family", "see_care_as_family"], &[1, 2], family),
+        (&[], &[1, 2], Visibilities::NONE),
+    ];
+    for (granted, rounds, visibilities) in cases {
+        let relationships = Arc::new(Granted(granted, Mutex::default()));
+        let access = Access::new(relationships.clone(), Duration::from_secs(1));
+        let (viewer, member) = (viewer("acme", PurposeOfUse::PatientRequest), "m-1".parse().unwrap());
+        let question = Question { viewer: &viewer, member: Some(&member), demand };
+        let decided = only(access.decide(&[question]).await.unwrap());
+        assert_eq!((decided.mask.visibilities, &*relationships.1.lock().unwrap()), (visibilities, &rounds.to_vec()));
+        assert_eq!(&*decided.revision, rounds.len().to_string(), "of what was asked last");
+    }
+}
+
 #[tokio::test]
 async fn what_goes_for_a_tenant_is_asked_anew_each_time() {
     let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
     let relationships: Arc<dyn Relationships> = Arc::new(embedded);
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
-    let viewer = |tenant: &str| {
-        let (tenant, user) = (tenant.parse().unwrap(), "u-1".parse().unwrap());
-        Viewer {
-            tenant,
-            user,
-            purpose: PurposeOfUse::Operations,
-            expires: Timestamp::MAX.into(),
-            token: Default::default(),
-        }
-    };
-    let (hers, other) = (viewer("acme"), viewer("birch"));
+    let (hers, other) = (viewer("acme", PurposeOfUse::Operations), viewer("birch", PurposeOfUse::Operations));
     let security = Relationship {
         resource: ObjectRef::new("tenant", &hers.tenant, "acme"),
         relation: "security".into(),
@@ -141,14 +173,7 @@ async fn what_is_strict_is_asked_about_each_time_and_never_kept() {
     let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
     let relationships = Arc::new(Counted { embedded, asked: Mutex::default() });
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
-    let (tenant, user) = ("acme".parse().unwrap(), "u-1".parse().unwrap());
-    let viewer = Viewer {
-        tenant,
-        user,
-        purpose: PurposeOfUse::PatientRequest,
-        expires: Timestamp::MAX.into(),
-        token: Default::default(),
-    };
+    let viewer = viewer("acme", PurposeOfUse::PatientRequest);
     let herself = Relationship {
         resource: ObjectRef::new("member", &viewer.tenant, "m-1"),
         relation: "self".into(),

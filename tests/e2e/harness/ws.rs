@@ -31,7 +31,7 @@ pub(crate) struct Ws {
 
 impl Ws {
     /// Acknowledged.
-    pub(super) async fn open(url: &str, token: &str) -> Self {
+    pub(crate) async fn open(url: &str, token: &str) -> Self {
         let mut ws = Self::greet(url, token).await;
         let answer = ws.receive().await.unwrap_or_else(|close| panic!("refused: {close:?}"));
         assert_eq!(answer["type"], "connection_ack");
