@@ -22,10 +22,13 @@ impl Report {
     pub(crate) fn since(&mut self, what: &str, goal: f64, mut values: Vec<f64>) {
         values.sort_by(f64::total_cmp);
         let at = |part: usize| values.get(values.len() * part / 100).or(values.last()).copied().unwrap_or(f64::NAN);
+        let beyond = values.iter().filter(|value| **value > goal).count();
         let none = values.iter().filter(|value| **value == 0.0).count();
         let (p50, p99, max) = (at(50), at(99), values.last().copied().unwrap_or(f64::NAN));
         let wanted = if goal.is_nan() { "–".to_owned() } else { format!("p99 ≤ {goal} ms") };
-        let measured = format!("p50 {p50:.1}, p99 {p99:.1}, max {max:.1} ms of {} ({none} at once)", values.len());
+        let beyond = if goal.is_nan() { String::new() } else { format!(", {beyond} beyond the goal") };
+        let measured =
+            format!("p50 {p50:.1}, p99 {p99:.1}, max {max:.1} ms of {} ({none} at once{beyond})", values.len());
         let _ = writeln!(self.rows, "| {what} | {wanted} | {measured} | {} |", verdict(goal, p99));
         eprintln!("{what}: {measured}");
     }

@@ -13,6 +13,8 @@ const GRANT: &str = "mutation($input: GrantAccessInput!) {
 }";
 const REVOKE: &str = "mutation($input: RevokeAccessInput!) { revokeAccess(input: $input) { granted } }";
 const CONSENT: &str = "mutation($input: SetConsentInput!) { setConsent(input: $input) { open class careTeamId } }";
+const GRANT_UNTIL: &str = "mutation($input: GrantAccessInput!) { grantAccess(input: $input) { until } }";
+const CONSENT_UNTIL: &str = "mutation($input: SetConsentInput!) { setConsent(input: $input) { until } }";
 const SET_MEMBER: &str = "mutation($input: SetCareTeamMemberInput!) { setCareTeamMember(input: $input) { role } }";
 const REMOVE_MEMBER: &str =
     "mutation($input: RemoveCareTeamMemberInput!) { removeCareTeamMember(input: $input) { role } }";
@@ -101,6 +103,36 @@ async fn who_may_not_say_so_is_told_what_one_is_told_of_what_does_not_exist() {
     for person in ["guardian", "nurse", "registrar"] {
         assert_eq!(code(&server.graphql(person, CONSENT, json!({ "input": consent })).await), "NOT_FOUND", "{person}");
     }
+}
+
+/// A guardian of a child gives what ends on the day on which it is the adolescent's own to give.
+#[tokio::test]
+async fn what_is_given_in_the_members_place_does_not_outlast_the_right_to_give_it() {
+    const BEFORE: &str = "2098-01-01T00:00:00Z";
+    const END: &str = "2099-01-01T00:00:00Z";
+    const BEHIND: &str = "2100-01-01T00:00:00Z";
+    let server = gateway().await;
+    let with = |mut input: Value, until: Option<&str>| {
+        input["until"] = json!(until);
+        json!({ "input": input })
+    };
+    let hers = json!({ "memberId": MEMBER, "relation": "GUARDIAN_OF_CHILD", "userId": "u-stranger" });
+    let granted = server.graphql("registrar", GRANT_UNTIL, with(hers, Some(END))).await;
+    assert_eq!(granted["data"]["grantAccess"]["until"], END, "{granted}");
+    for (asked, given) in [(None, END), (Some(BEHIND), END), (Some(BEFORE), BEFORE)] {
+        let input = json!({ "memberId": MEMBER, "class": "HIV", "userId": "u-nurse", "open": true });
+        let consent = server.graphql("stranger", CONSENT_UNTIL, with(input, asked)).await;
+        assert_eq!(consent["data"]["setConsent"]["until"], given, "{asked:?}: {consent}");
+        let input = json!({ "memberId": MEMBER, "relation": "FAMILY", "userId": "u-billing" });
+        let family = server.graphql("stranger", GRANT_UNTIL, with(input, asked)).await;
+        assert_eq!(family["data"]["grantAccess"]["until"], given, "{asked:?}: {family}");
+    }
+    let input = json!({ "memberId": MEMBER, "class": "HIV", "userId": "u-nurse", "open": true });
+    let consent = server.graphql("member", CONSENT_UNTIL, with(input.clone(), None)).await;
+    assert_eq!(consent["data"]["setConsent"]["until"], Value::Null, "what she gives herself stays: {consent}");
+    let blocked = json!({ "memberId": MEMBER, "relation": "BLOCKED", "userId": "u-nurse" });
+    let closed = server.graphql("stranger", GRANT_UNTIL, with(blocked, None)).await;
+    assert_eq!(closed["data"]["grantAccess"]["until"], Value::Null, "it takes away: {closed}");
 }
 
 #[tokio::test]

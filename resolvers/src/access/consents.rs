@@ -14,17 +14,21 @@ pub(crate) struct ConsentsMutation;
 impl ConsentsMutation {
     /// Opens a sensitivity class of a member to a person or a whole care team, or closes it. It opens nothing by itself: who
     /// has it open sees of the class what she may see of the rest. The member says so, or whoever stands in her place
-    /// (`PATRQT`); running streams show it with their next event.
+    /// (`PATRQT`); running streams show it with their next event. What somebody opens in her place ends when she does not stand
+    /// there any more, at the latest: `until` tells.
     async fn set_consent(&self, ctx: &Context<'_>, input: SetConsentInput) -> Result<Consent> {
         let SetConsentInput { member_id, class, user_id, care_team_id, open, until: end } = input;
         let member: MemberId = parse_id(&member_id, "input.memberId")?;
         let to = Grantee::of(user_id.as_ref(), care_team_id.as_ref())?;
-        let expires = until(end)?.filter(|_| open);
+        let expires = until(end)?;
         let permission = [(PurposeOfUse::PatientRequest, SHARE)];
         let change = Change::of_member(ctx, "set_consent", &member, &permission).await?;
-        if open {
+        let expires = if open {
             change.to_another(to.user_id(), "input.userId")?;
-        }
+            change.at_most(&member, expires).await?
+        } else {
+            None
+        };
         let relationship = Relationship {
             resource: change.object("member", member.as_str()),
             relation: class.relation().into(),
@@ -33,7 +37,7 @@ impl ConsentsMutation {
         };
         let update = if open { Update::Touch(relationship) } else { Update::Delete(relationship) };
         change.write(vec![update]).await?;
-        let until = end.filter(|_| open);
+        let until = expires.map(DateTime);
         Ok(Consent { member_id, class, user_id: to.user(), care_team_id: to.care_team(), open, until })
     }
 }

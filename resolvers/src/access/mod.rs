@@ -5,12 +5,15 @@ pub(crate) mod consents;
 pub(crate) mod emergency;
 mod grantee;
 pub(crate) mod grants;
+mod standing;
 pub(crate) mod teams;
+
+use std::time::Duration;
 
 use async_graphql::{Context, Result};
 use jiff::Timestamp;
 use sluice_schema::{
-    access::Mask,
+    access::{Mask, SHARE},
     error::{ClientError, Code},
     graphql::DateTime,
     ids::{MemberId, UserId},
@@ -27,6 +30,10 @@ use crate::{
     scope::{Scope, Services},
 };
 
+/// The longest that an answer waits for what was decided before the change: a record takes milliseconds, and where it takes
+/// longer its events are held, and decided anew.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
 /// A change of relationships that somebody wants, and who that is.
 struct Change<'c> {
     scope: &'c Scope,
@@ -37,8 +44,8 @@ struct Change<'c> {
 }
 
 impl<'c> Change<'c> {
-    /// Goes on only with one who has one of these permissions on the member, and looks for the purpose that belongs to it. All
-    /// of them are asked about, whatever the answers, and for a member that does not exist as well.
+    /// Goes on only with one who has one of these permissions on the member: that of the purpose that she comes for. One is asked
+    /// about whatever it is, and for a member that does not exist as well.
     async fn of_member(
         ctx: &Context<'c>,
         operation: &'static str,
@@ -47,12 +54,10 @@ impl<'c> Change<'c> {
     ) -> Result<Self> {
         let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
         let question = Question { viewer: &scope.viewer, member: Some(member), demand: Mask::NOTHING };
-        let mut allowed = false;
-        for (purpose, permission) in permissions {
-            let decided = services.access.may(question, permission).await.map_err(|error| fail(undecided(error)))?;
-            allowed |= decided.may && scope.viewer.purpose == *purpose;
-        }
-        if allowed {
+        let hers = permissions.iter().find(|(purpose, _)| *purpose == scope.viewer.purpose);
+        let asked = hers.or(permissions.first()).map_or(SHARE, |(_, permission)| *permission);
+        let decided = services.access.may(question, asked).await.map_err(|error| fail(undecided(error)))?;
+        if decided.may && hers.is_some() {
             Ok(Self { scope, services, operation, patient: Some(member.clone()) })
         } else {
             Err(fail(scope.deny(&format!("Member/{member}"))))
@@ -103,9 +108,12 @@ impl<'c> Change<'c> {
         self.apply(updates).await
     }
 
-    /// When this answers, nothing that this process sends is by what was before.
+    /// When this answers, what this process sends is by what is now: also what was decided before and waited for its record.
     async fn apply(&self, updates: Vec<Update>) -> Result<()> {
-        self.services.relationships.write(updates).await.map(|_revision| ()).map_err(|error| fail(unwritten(&error)))
+        let written = self.services.relationships.write(updates).await;
+        written.map_err(|error| fail(unwritten(&error)))?;
+        self.services.engine.handed_over(HAND_OVER).await;
+        Ok(())
     }
 }
 
@@ -119,6 +127,11 @@ fn text(update: &Update) -> String {
     let set = set.as_ref().map(|set| format!("#{set}")).unwrap_or_default();
     let until = expires.filter(|_| sign == '+').map(|at| format!(" until {at}")).unwrap_or_default();
     format!("{sign}{resource}#{relation}@{object}{set}{until}")
+}
+
+fn unread(error: &RelationshipsError) -> ClientError {
+    tracing::warn!(%error, "relationships could not be read");
+    ClientError::new(Code::Unavailable, "Nothing was carried out: who may say so can't be told now. Send it again.")
 }
 
 fn unwritten(error: &RelationshipsError) -> ClientError {

@@ -40,7 +40,7 @@ use sluice_schema::{
 };
 use tokio::{
     runtime::Handle as Runtime,
-    sync::{Semaphore, SemaphorePermit, mpsc, watch},
+    sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -214,6 +214,25 @@ impl Engine {
         // Whatever came of it, the place is a true one.
         let _ = tokio::time::timeout(at_most, settle).await;
         self.place()
+    }
+
+    /// Waits until all that shards decided before this call is handed over, or held: what is decided later heeds what was told
+    /// before. It is not waited for longer than `at_most`, as when the audit trail is slow. What one subscription catches up with by
+    /// itself is not waited for.
+    pub async fn handed_over(&self, at_most: Duration) {
+        let ask = |shard: &ShardRef| {
+            let (answer, handed_over) = oneshot::channel();
+            // One that is gone hands nothing over.
+            let _ = shard.commands.send(Command::Tell(answer));
+            handed_over
+        };
+        let asked: Vec<_> = self.shared.shards.iter().map(ask).collect();
+        let all = async {
+            for one in asked {
+                let _ = one.await;
+            }
+        };
+        let _ = tokio::time::timeout(at_most, all).await;
     }
 
     /// A place as a cursor of this log.

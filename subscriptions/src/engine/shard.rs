@@ -50,6 +50,8 @@ pub(super) enum Command {
     /// A subscription that is caught up to this place.
     Attach(Join),
     Stop(u64),
+    /// Tells that everything that was decided before it was sent has been handed over.
+    Tell(oneshot::Sender<()>),
 }
 
 pub(super) struct Join {
@@ -186,6 +188,8 @@ impl Shard {
                     }
                 }
                 Command::Attach(join) => joins.push(join),
+                // One batch after another is decided and handed over, and this is between two.
+                Command::Tell(answer) => drop(answer.send(())),
             }
         }
         if !joins.is_empty() {

@@ -1,12 +1,13 @@
 //! A subscription to a member ends when she is not for the viewer any more.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use sluice_schema::{access::table, error::Code};
 
 use super::bench::*;
 use crate::{
+    audit::memory::Mood,
     engine::{Handle, Root, Start, Subscribe},
     relationships::{ObjectRef, Relationship, Relationships, SubjectRef, Update},
 };
@@ -44,6 +45,30 @@ async fn without_any_event_it_ends_with_a_reason_and_others_go_on() {
     bench.publish("acme", "m-1", 0, "ec-1");
     member.count(1).await;
     assert!(nurse.now().is_empty());
+}
+
+/// Who takes something away is answered behind the last event that was decided without that.
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_before_a_change_can_be_waited_for() {
+    let bench = Bench::keeping().await;
+    let nurse = Probe::new();
+    let handle = watch(&bench, "nurse", &nurse).await;
+    handle.caught_up().await;
+    bench.audit.set(Mood::Stalled);
+    bench.publish("acme", "m-1", 0, "ec-1");
+    // That she began, and ec-1: it is decided, and waits for its record.
+    bounded(bench.audit.asked(2), || "a record".into()).await;
+    bench.relationships.write(vec![Update::Delete(nurse_in_team())]).await.expect("is written");
+    bench.publish("acme", "m-1", 0, "ec-2");
+    let handed_over = bench.engine.handed_over(Duration::from_secs(1));
+    tokio::pin!(handed_over);
+    let early = tokio::time::timeout(Duration::from_millis(10), handed_over.as_mut()).await;
+    early.expect_err("ec-1 is on its way");
+    bench.audit.set(Mood::Sound);
+    handed_over.await;
+    assert_eq!(ids(&nurse.now()), ["ec-1"], "it is all that there will be");
+    assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
+    assert_eq!(ids(&nurse.now()), ["ec-1"]);
 }
 
 #[tokio::test(start_paused = true)]
