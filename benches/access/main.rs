@@ -7,7 +7,7 @@
 mod deciding;
 mod ending;
 mod house;
-#[allow(dead_code, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
+#[allow(dead_code, unused_imports, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
 #[path = "../../tests/installation/mod.rs"]
 mod installation;
 mod load;

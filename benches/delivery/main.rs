@@ -20,7 +20,7 @@ mod gateway;
 #[path = "../peers/greet.rs"]
 mod greet;
 mod grown;
-#[allow(dead_code, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
+#[allow(dead_code, unused_imports, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
 #[path = "../../tests/installation/mod.rs"]
 mod installation;
 mod kafka;

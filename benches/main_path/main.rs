@@ -9,7 +9,7 @@ mod client;
 mod disk;
 mod enrollment;
 mod figures;
-#[allow(dead_code, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
+#[allow(dead_code, unused_imports, clippy::unwrap_used, reason = "the end-to-end tests use all of it")]
 #[path = "../../tests/installation/mod.rs"]
 mod installation;
 mod load;

@@ -15,7 +15,7 @@ mod fault;
 #[allow(dead_code, unused_imports, reason = "other tests use the rest of it")]
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
-#[allow(dead_code, reason = "other tests use the rest of it")]
+#[allow(dead_code, unused_imports, reason = "other tests use the rest of it")]
 #[path = "../installation/mod.rs"]
 mod installation;
 mod kafka;
