@@ -1,6 +1,6 @@
 //! SpiceDB's services in this process, which answer as they are told and remember what they were asked.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use spicedb_grpc_tonic::v1::{
     CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsRequestItem,
@@ -37,6 +37,8 @@ pub(super) struct Server {
 struct State {
     asked: watch::Sender<Vec<CheckBulkPermissionsRequest>>,
     stalled: watch::Sender<bool>,
+    /// How long an answer takes.
+    takes: watch::Sender<Duration>,
     reply: Box<dyn Fn(&CheckBulkPermissionsRequest) -> Reply + Send + Sync>,
 }
 
@@ -45,7 +47,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (asked, stalled) = (watch::Sender::new(Vec::new()), watch::Sender::new(false));
-        let state = Arc::new(State { asked, stalled, reply: Box::new(reply) });
+        let takes = watch::Sender::new(Duration::ZERO);
+        let state = Arc::new(State { asked, stalled, takes, reply: Box::new(reply) });
         let router = tonic::transport::Server::builder().add_service(Permissions(state.clone())).add_service(Schemas);
         let task = tokio::spawn(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await.unwrap() });
         Self { port, state, _task: AbortOnDropHandle::new(task) }
@@ -59,6 +62,11 @@ impl Server {
     /// Answers what waits, and what comes.
     pub(super) fn go_on(&self) {
         self.state.stalled.send_replace(false);
+    }
+
+    /// From now on each answer takes so long.
+    pub(super) fn takes(&self, time: Duration) {
+        self.state.takes.send_replace(time);
     }
 
     /// Until so many bulk checks have come.
@@ -128,6 +136,8 @@ impl Service<Request<CheckBulkPermissionsRequest>> for Permissions {
         Box::pin(async move {
             state.asked.send_modify(|asked| asked.push(request.clone()));
             drop(state.stalled.subscribe().wait_for(|stalled| !stalled).await);
+            let takes = *state.takes.borrow();
+            tokio::time::sleep(takes).await;
             (state.reply)(&request).map(Response::new)
         })
     }
