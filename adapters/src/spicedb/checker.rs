@@ -135,7 +135,7 @@ impl Sender {
         let formed = Instant::now();
         let (asked, waiting) = batch.into_parts();
         let result = timeout(self.client.deadline, self.ask(&asked, formed)).await;
-        if result.is_ok() {
+        if matches!(result, Ok(Ok(_))) {
             self.answered.send_replace(Instant::now());
         }
         waiting.answer(&asked.items, result.unwrap_or_else(|_| Err(too_late())));

@@ -6,6 +6,7 @@ use sluice_subscriptions::relationships::Consistency;
 use spicedb_grpc_tonic::v1::{ZedToken, consistency::Requirement};
 
 use super::{
+    super::batch::MAX_CHECKS,
     DEADLINE, at_least, begin, checks, connect,
     server::{REVISION, Server, WRITTEN, each, even},
 };
@@ -107,20 +108,21 @@ async fn callers_that_go_away_disturb_nobody() {
 
 #[tokio::test]
 async fn a_request_grows_no_larger_than_the_server_takes() {
+    const EACH: usize = MAX_CHECKS * 2 / 5;
     let server = Server::start(each(even)).await;
     let spicedb = connect(&server, DEADLINE, 1).await;
     server.stall();
     let mut callers = vec![begin(&spicedb, Consistency::Full, checks(["first-0"])).await];
     server.was_asked(1).await;
     for caller in 0..3 {
-        let users: Vec<_> = (0..400).map(|number| format!("u-{caller}-{number}")).collect();
+        let users: Vec<_> = (0..EACH).map(|number| format!("u-{caller}-{number}")).collect();
         callers.push(begin(&spicedb, Consistency::Full, checks(users.iter().map(|user| &**user))).await);
     }
     server.go_on();
     for caller in callers {
         caller.await.unwrap();
     }
-    assert_eq!(server.users().iter().map(Vec::len).collect::<Vec<_>>(), [1, 800, 400]);
+    assert_eq!(server.users().iter().map(Vec::len).collect::<Vec<_>>(), [1, 2 * EACH, EACH]);
 }
 
 fn token(revision: &str) -> ZedToken {
@@ -165,22 +167,23 @@ async fn a_joined_request_is_as_fresh_as_each_caller_wants() {
 async fn the_rest_of_a_large_call_is_asked_at_the_first_ones_revision_and_joined_with_nobody() {
     let server = Server::start(each(even)).await;
     let spicedb = connect(&server, DEADLINE, 1).await;
-    let users: Vec<_> = (0..1500).map(|user| format!("u-{user}")).collect();
+    const ALL: usize = MAX_CHECKS + 1;
+    let users: Vec<_> = (0..ALL).map(|user| format!("u-{user}")).collect();
     server.stall();
     let large = begin(&spicedb, at_least("a"), checks(users.iter().map(|user| &**user))).await;
     server.was_asked(1).await;
     let other = begin(&spicedb, Consistency::Full, checks(["other-0"])).await;
     server.go_on();
-    assert_eq!(large.await.unwrap().allowed, (0..1500).map(|user| user % 2 == 0).collect::<Vec<_>>());
+    assert_eq!(large.await.unwrap().allowed, (0..ALL).map(|user| user % 2 == 0).collect::<Vec<_>>());
     assert_eq!(other.await.unwrap().allowed, [true]);
     let sent = server.requests().into_iter().map(|request| {
         let requirement = request.consistency.and_then(|consistency| consistency.requirement).unwrap();
         (request.items.len(), requirement)
     });
     let expected = [
-        (1000, Requirement::AtLeastAsFresh(token("a"))),
+        (MAX_CHECKS, Requirement::AtLeastAsFresh(token("a"))),
         (1, Requirement::AtExactSnapshot(token(WRITTEN))),
-        (500, Requirement::AtExactSnapshot(token(REVISION))),
+        (1, Requirement::AtExactSnapshot(token(REVISION))),
     ];
     assert_eq!(sent.collect::<Vec<_>>(), expected);
 }
