@@ -51,6 +51,7 @@ pub(crate) const RAW: Kind = bare("raw", &["raw"]);
 pub(crate) const RAW_TASK: Kind = bare("raw-task", &["raw-task"]);
 pub(crate) const SMALL_TASK: Kind = bare("raw-task-small", &["raw-task-small"]);
 pub(crate) const FAST_TASK: Kind = bare("fastwebsockets", &["fastwebsockets"]);
+pub(crate) const YAWC_TASK: Kind = bare("yawc", &["yawc"]);
 pub(crate) const BARE_TASK: Kind = bare("bare-task", &["bare-task"]);
 pub(crate) const FLOOR: Kind = bare("floor", &["floor"]);
 pub(crate) const NAIVE: Kind = bare("naive", &["naive"]);

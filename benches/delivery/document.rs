@@ -49,7 +49,7 @@ fn machine(plan: &Plan, seconds: f64) -> String {
         (
             "raw-task",
             format!(
-                "tokio-tungstenite 0.29 at its defaults (`raw-task-small`: buffers of 4 KiB; `fastwebsockets`: 0.10; `bare-task`: ready frames), `TCP_NODELAY`; a broadcast channel of {} for each path",
+                "tokio-tungstenite 0.29 at its defaults (`raw-task-small`: buffers of 4 KiB; `fastwebsockets`: 0.10; `yawc`: 0.5; `bare-task`: ready frames), `TCP_NODELAY`; a broadcast channel of {} for each path",
                 raw_task::CAPACITY
             ),
         ),

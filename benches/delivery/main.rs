@@ -101,6 +101,7 @@ fn serve(args: &[String]) -> Result<(), String> {
         Some("raw-task") => serve_tasks(raw_task::Layer::Tungstenite),
         Some("raw-task-small") => serve_tasks(raw_task::Layer::SmallTungstenite),
         Some("fastwebsockets") => serve_tasks(raw_task::Layer::FastWebsockets),
+        Some("yawc") => serve_tasks(raw_task::Layer::Yawc),
         Some("bare-task") => serve_tasks(raw_task::Layer::Bare),
         Some("naive") => naive::Naive::start().and_then(|(at, mut peer)| role::serve(at, &mut peer)),
         Some("sluice") => {

@@ -6,7 +6,7 @@ use crate::{
     clock,
     contender::{
         BARE_TASK, Contender, FAST_TASK, FLOOR, Kind, NAIVE, NO_ACCESS, NO_AUDIT, NODE, RAW, RAW_TASK, SLUICE,
-        SLUICE_4, SLUICE_OWN, SMALL_TASK, STORED, Sample, Shape,
+        SLUICE_4, SLUICE_OWN, SMALL_TASK, STORED, Sample, Shape, YAWC_TASK,
     },
     plan::{Plan, bursts},
 };
@@ -46,7 +46,7 @@ pub(crate) fn fan_out(plan: &Plan, name: &'static str, sockets: u32) -> Result<V
     let kinds: &[Kind] = match sockets {
         1000 => &[
             RAW, SLUICE, SLUICE_4, SLUICE_OWN, STORED, NO_ACCESS, NO_AUDIT, FLOOR, RAW_TASK, SMALL_TASK, FAST_TASK,
-            BARE_TASK, NAIVE, NODE,
+            YAWC_TASK, BARE_TASK, NAIVE, NODE,
         ],
         _ => &[RAW, SLUICE, SLUICE_4, FLOOR],
     };

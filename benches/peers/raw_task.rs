@@ -33,6 +33,8 @@ pub(crate) enum Layer {
     /// The same with buffers of 4 KiB, and each message written at once.
     SmallTungstenite,
     FastWebsockets,
+    /// yawc, without compression.
+    Yawc,
     /// None: frames that are put together once are written as they are, and what comes is thrown away.
     Bare,
 }
@@ -93,6 +95,7 @@ async fn connection(mut stream: TcpStream, channels: Channels, layer: Layer) {
         Layer::Tungstenite => tungstenite_layer(stream, events, WebSocketConfig::default()).await,
         Layer::SmallTungstenite => tungstenite_layer(stream, events, small).await,
         Layer::FastWebsockets => fastwebsockets_layer(stream, events).await,
+        Layer::Yawc => yawc_layer(stream, events).await,
         Layer::Bare => bare(stream, events).await,
     }
 }
@@ -135,6 +138,22 @@ async fn fastwebsockets_layer(stream: TcpStream, mut events: broadcast::Receiver
                 }
             }
             heard = socket.read_frame() => if heard.map_or(true, |frame| frame.opcode == OpCode::Close) { return },
+        }
+    }
+}
+
+async fn yawc_layer(stream: TcpStream, mut events: broadcast::Receiver<Bytes>) {
+    let options = yawc::Options::default().with_no_delay();
+    let Ok(mut socket) = yawc::WebSocket::from_stream(stream, yawc::Role::Server, options) else { return };
+    loop {
+        tokio::select! {
+            event = next(&mut events) => {
+                let Some(event) = event else { return };
+                if socket.send(yawc::Frame::text(event)).await.is_err() {
+                    return;
+                }
+            }
+            heard = socket.next() => if heard.is_none_or(|frame| frame.opcode() == yawc::frame::OpCode::Close) { return },
         }
     }
 }
