@@ -179,7 +179,8 @@ impl Graph {
         let (access, viewer) = (self.services.access.clone(), scope.viewer.clone());
         tokio::spawn(async move {
             let question = Question { viewer: &viewer, member: Some(&member), demand: ahead };
-            if let Err(error) = access.decide(&[question]).await {
+            // As somebody who asks, not as an event: they may be many.
+            if let Err(error) = access.decide_for(&[question]).await {
                 tracing::debug!(%error, "nothing was decided ahead");
             }
         });

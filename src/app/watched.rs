@@ -125,16 +125,29 @@ impl TokenRevocations for Watched<dyn TokenRevocations> {
     }
 }
 
-#[async_trait]
-impl Relationships for Watched<dyn Relationships> {
-    async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+impl Watched<dyn Relationships> {
+    async fn checked(
+        &self,
+        asking: impl Future<Output = Result<Checked, RelationshipsError>>,
+    ) -> Result<Checked, RelationshipsError> {
         let call = Call::begun(self);
-        let result = self.part.check_many(consistency, checks).await;
+        let result = asking.await;
         call.ended(match &result {
             Err(error @ RelationshipsError::Unavailable(_)) => Some(error),
             _ => None,
         });
         result
+    }
+}
+
+#[async_trait]
+impl Relationships for Watched<dyn Relationships> {
+    async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        self.checked(self.part.check_many(consistency, checks)).await
+    }
+
+    async fn check_ahead(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        self.checked(self.part.check_ahead(consistency, checks)).await
     }
 
     async fn write(&self, updates: Vec<Update>) -> Result<Revision, RelationshipsError> {

@@ -23,7 +23,7 @@ pub(super) enum Freshness {
     Full,
     Told,
     AtLeast(Revision),
-    /// Just this revision: the rest of a call that is too large for one request.
+    /// Just this revision: the rest of a call that is too large for one request, or what is asked because of its answers.
     Exact(Revision),
 }
 
@@ -33,6 +33,7 @@ impl From<Consistency> for Freshness {
             Consistency::Full => Self::Full,
             Consistency::Told => Self::Told,
             Consistency::AtLeast(revision) => Self::AtLeast(revision),
+            Consistency::At(revision) => Self::Exact(revision),
         }
     }
 }

@@ -23,6 +23,14 @@ use super::{
 /// Callers that may wait for their turn; more wait to be let in.
 const QUEUE: usize = 1024;
 
+/// When a caller's turn is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Before all others: those who share a shard wait with what is live.
+    Ahead,
+    Next,
+}
+
 /// Sends checks at once while fewer requests are under way than allowed. What comes meanwhile goes with the next request:
 /// no caller ever waits for a timer. A request begins after all of its callers came, so full consistency holds for each.
 ///
@@ -31,6 +39,7 @@ const QUEUE: usize = 1024;
 /// anybody for as long, is told that there is none.
 pub(super) struct Checker {
     queue: mpsc::Sender<Job>,
+    ahead: mpsc::Sender<Job>,
     deadline: Duration,
     /// When SpiceDB answered last.
     answered: watch::Receiver<Instant>,
@@ -39,16 +48,17 @@ pub(super) struct Checker {
 impl Checker {
     /// Must be called within a tokio runtime. The task ends when this value is dropped.
     pub(super) fn start(client: Client, fresh: Arc<Fresh>, max_in_flight: usize) -> Self {
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let ((queue, jobs), (ahead, first)) = (mpsc::channel(QUEUE), mpsc::channel(QUEUE));
         let (told, answered) = watch::channel(Instant::now());
         let deadline = client.deadline;
+        let jobs = Jobs { ahead: Queue::of(first), next: Queue::of(jobs) };
         tokio::spawn(dispatch(Sender { client, fresh, answered: Arc::new(told) }, jobs, max_in_flight));
-        Self { queue, deadline, answered }
+        Self { queue, ahead, deadline, answered }
     }
 
     /// The answers of one caller, all at one revision.
-    pub(super) async fn check(&self, at: Freshness, checks: &[Check]) -> Answer {
-        let asking = self.ask(at, checks);
+    pub(super) async fn check(&self, at: Freshness, checks: &[Check], turn: Turn) -> Answer {
+        let asking = self.ask(at, checks, turn);
         tokio::pin!(asking);
         let mut until = Instant::now() + self.deadline;
         loop {
@@ -63,13 +73,13 @@ impl Checker {
     }
 
     /// A larger call takes several requests: the first one's revision is that of the others.
-    async fn ask(&self, at: Freshness, checks: &[Check]) -> Answer {
+    async fn ask(&self, at: Freshness, checks: &[Check], turn: Turn) -> Answer {
         let mut parts = checks.chunks(MAX_CHECKS);
-        let first = self.submit(at, parts.next().unwrap_or_default()).await;
+        let first = self.submit(at, parts.next().unwrap_or_default(), turn).await;
         let mut checked = answer(first).await?;
         let mut rest = Vec::new();
         for part in parts {
-            rest.push(self.submit(Freshness::Exact(checked.revision.clone()), part).await);
+            rest.push(self.submit(Freshness::Exact(checked.revision.clone()), part, turn).await);
         }
         for part in rest {
             let part = answer(part).await?;
@@ -79,10 +89,11 @@ impl Checker {
         Ok(checked)
     }
 
-    async fn submit(&self, at: Freshness, checks: &[Check]) -> oneshot::Receiver<Answer> {
+    async fn submit(&self, at: Freshness, checks: &[Check], turn: Turn) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
+        let queue = if turn == Turn::Ahead { &self.ahead } else { &self.queue };
         // When the task is gone the reply is dropped, which is the answer.
-        let _ = self.queue.send(Job { at, checks: checks.to_vec(), reply }).await;
+        let _ = queue.send(Job { at, checks: checks.to_vec(), reply }).await;
         answer
     }
 }
@@ -91,29 +102,65 @@ async fn answer(answer: oneshot::Receiver<Answer>) -> Answer {
     answer.await.unwrap_or_else(|_| Err(refusal::unavailable("a request to SpiceDB broke off")))
 }
 
-async fn dispatch(sender: Sender, mut jobs: mpsc::Receiver<Job>, max_in_flight: usize) {
-    let permits = Arc::new(Semaphore::new(max_in_flight));
-    let mut left = None;
-    while let Ok(permit) = permits.clone().acquire_owned().await {
-        let first = match left.take() {
-            Some(job) => Some(job),
-            None => jobs.recv().await,
-        };
-        let Some(first) = first else { return };
-        // Its caller went away, or would wait no longer.
-        if first.reply.is_closed() {
-            continue;
-        }
-        let mut batch = Batch::of(first);
-        while let Ok(job) = jobs.try_recv() {
-            if job.reply.is_closed() {
-                continue;
-            }
+/// Jobs in the order in which they came.
+struct Queue {
+    jobs: mpsc::Receiver<Job>,
+    /// Taken, and not fitting in where it was to go: it is the next one.
+    left: Option<Job>,
+}
+
+impl Queue {
+    fn of(jobs: mpsc::Receiver<Job>) -> Self {
+        Self { jobs, left: None }
+    }
+
+    /// The next one whose caller still waits, if there is one.
+    fn now(&mut self) -> Option<Job> {
+        let mut waiting = self.left.take().into_iter().chain(std::iter::from_fn(|| self.jobs.try_recv().ok()));
+        waiting.find(|job| !job.reply.is_closed())
+    }
+
+    /// Puts into the batch what fits.
+    fn fill(&mut self, batch: &mut Batch) {
+        while let Some(job) = self.now() {
             if let Err(job) = batch.join(job) {
-                left = Some(job);
-                break;
+                self.left = Some(job);
+                return;
             }
         }
+    }
+}
+
+/// What waits to be asked.
+struct Jobs {
+    ahead: Queue,
+    next: Queue,
+}
+
+impl Jobs {
+    /// `None`: there will be no more. What is live is asked about by itself: with a crowd's questions it would take longer.
+    async fn batch(&mut self) -> Option<Batch> {
+        loop {
+            for queue in [&mut self.ahead, &mut self.next] {
+                if let Some(job) = queue.now() {
+                    let mut batch = Batch::of(job);
+                    queue.fill(&mut batch);
+                    return Some(batch);
+                }
+            }
+            tokio::select! {
+                Some(job) = self.ahead.jobs.recv() => self.ahead.left = Some(job),
+                Some(job) = self.next.jobs.recv() => self.next.left = Some(job),
+                else => return None,
+            }
+        }
+    }
+}
+
+async fn dispatch(sender: Sender, mut jobs: Jobs, max_in_flight: usize) {
+    let permits = Arc::new(Semaphore::new(max_in_flight));
+    while let Ok(permit) = permits.clone().acquire_owned().await {
+        let Some(batch) = jobs.batch().await else { return };
         let sender = sender.clone();
         tokio::spawn(async move {
             sender.send(batch).await;

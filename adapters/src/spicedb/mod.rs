@@ -35,7 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
 use self::{
-    checker::Checker,
+    checker::{Checker, Turn},
     client::Client,
     expirations::{Expirations, Until},
     fresh::Fresh,
@@ -118,6 +118,20 @@ impl SpiceDb {
         checks.iter().zip(allowed).map(until).collect()
     }
 
+    async fn check(
+        &self,
+        consistency: Consistency,
+        checks: &[Check],
+        turn: Turn,
+    ) -> Result<Checked, RelationshipsError> {
+        checks.iter().try_for_each(|check| validate::check(&self.schema, check))?;
+        if checks.is_empty() {
+            return Ok(Checked { revision: self.head().await?, allowed: Vec::new(), until: Vec::new() });
+        }
+        let checked = self.checker.check(consistency.into(), checks, turn).await?;
+        Ok(Checked { until: self.hold_until(checks, &checked.allowed), ..checked })
+    }
+
     /// The last revision.
     async fn head(&self) -> Result<Revision, RelationshipsError> {
         self.client.head().await.map(wire::revision).map_err(|status| refusal::call(&status))
@@ -142,12 +156,11 @@ impl SpiceDb {
 #[async_trait]
 impl Relationships for SpiceDb {
     async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
-        checks.iter().try_for_each(|check| validate::check(&self.schema, check))?;
-        if checks.is_empty() {
-            return Ok(Checked { revision: self.head().await?, allowed: Vec::new(), until: Vec::new() });
-        }
-        let checked = self.checker.check(consistency.into(), checks).await?;
-        Ok(Checked { until: self.hold_until(checks, &checked.allowed), ..checked })
+        self.check(consistency, checks, Turn::Next).await
+    }
+
+    async fn check_ahead(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        self.check(consistency, checks, Turn::Ahead).await
     }
 
     /// At most 1000 updates.

@@ -10,7 +10,8 @@ pub struct SpiceDbOptions {
     pub preshared_key: String,
     /// Certificates, in PEM, that the server's must be signed by. None: those that the system trusts. For `https` only.
     pub ca_file: Option<PathBuf>,
-    /// The longest that one call may take, waiting for its turn included. Past it the call is `Unavailable`.
+    /// The longest that one request may take. A check whose request took longer is `Unavailable`, and so is one that has waited
+    /// for its turn for as long while SpiceDB answered nobody.
     pub deadline: Duration,
     /// How many bulk checks may be under way at the same time. What comes meanwhile goes together with the next one.
     pub max_in_flight: usize,

@@ -28,6 +28,11 @@ impl Permission {
         if self.unless.is_empty() { Round::First } else { Round::Second }
     }
 
+    /// Whether what spares it is demanded as well, where anything does.
+    pub fn is_spared_within(&self, demand: Mask) -> bool {
+        self.unless.within(demand.visibilities) == self.unless
+    }
+
     fn is_needed(&self, granted: Mask) -> bool {
         self.unless.within(granted.visibilities).is_empty()
     }

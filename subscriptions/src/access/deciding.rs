@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sluice_schema::access::{Mask, Permission, Round, permissions_for};
+use sluice_schema::{
+    access::{Mask, Permission, Round, permissions, permissions_for},
+    viewer::PurposeOfUse,
+};
 
 use super::{Decided, Question, resource, subject};
 use crate::relationships::Check;
@@ -24,14 +27,17 @@ pub(super) struct Deciding<'q> {
 
 impl<'q> Deciding<'q> {
     pub(super) fn new(question: &'q Question<'q>, act: Option<&'static str>) -> Self {
+        debug_assert!(is_whole(question.demand), "a kept decision would answer for what was not asked about");
         let decided = Decided { mask: Mask::NOTHING, may: false, revision: Arc::default(), until: None };
         Self { question, act, asked: Vec::new(), decided }
     }
 
-    /// What is to be asked in this round. The same, whether the member exists or not.
-    pub(super) fn checks(&mut self, round: Round) -> Vec<Check> {
+    /// What is to be asked in these rounds, by what is known. The same, whether the member exists or not.
+    pub(super) fn checks(&mut self, rounds: &[Round]) -> Vec<Check> {
         let Question { viewer, member, demand } = *self.question;
-        let seen = permissions_for(viewer.purpose, demand, round, self.decided.mask).map(Asked::Seen);
+        let known = self.decided.mask;
+        let seen = rounds.iter().flat_map(|round| permissions_for(viewer.purpose, demand, *round, known));
+        let seen = seen.map(Asked::Seen);
         self.asked = self.act.take().map(Asked::Act).into_iter().chain(seen).collect();
         let (resource, subject) = (resource(viewer, member), subject(viewer));
         let check = |asked: &Asked| {
@@ -48,7 +54,8 @@ impl<'q> Deciding<'q> {
         revision: &Arc<str>,
     ) {
         let decided = &mut self.decided;
-        if decided.revision.is_empty() || !self.asked.is_empty() {
+        // That of the first round is that of all.
+        if decided.revision.is_empty() {
             decided.revision = revision.clone();
         }
         for asked in self.asked.drain(..) {
@@ -70,4 +77,13 @@ impl<'q> Deciding<'q> {
         let mask = if question.demand.is_strict() { decided.mask.asked_anew() } else { decided.mask };
         Decided { mask, ..decided }
     }
+}
+
+/// Whether it demands, with what only one round asks about, also what spares that round.
+fn is_whole(demand: Mask) -> bool {
+    let spares = |permission: &&Permission| permission.opens().within(demand) != Mask::NOTHING;
+    permissions(PurposeOfUse::PatientRequest)
+        .iter()
+        .filter(spares)
+        .all(|permission| permission.is_spared_within(demand))
 }

@@ -27,7 +27,7 @@ use self::{
     deciding::Deciding,
 };
 use crate::relationships::{
-    Check, Checked, Consistency, MEMBER, ObjectRef, Relationships, RelationshipsError, Touched,
+    Check, Checked, Consistency, MEMBER, ObjectRef, Relationships, RelationshipsError, Revision, Touched,
 };
 
 /// What decisions are about, and whose they are, by the names of the authorization schema.
@@ -37,6 +37,9 @@ const SUBJECT: &str = "user";
 /// A member id that no tenant can have (member ids have no `=`): asked about in place of what does not exist, so that a look in
 /// vain costs as many checks as one at what is not yours.
 const NOBODY: &str = "=nobody";
+
+/// See [`Access::event_deadline`].
+const EVENT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Permissions can't be had now. Nothing may be shown.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +110,7 @@ pub struct Access {
 }
 
 impl Access {
+    /// `deadline`: for whoever asks; an event is decided in less, or held.
     pub fn new(relationships: Arc<dyn Relationships>, deadline: Duration) -> Self {
         let cache = Arc::new(Cache::new());
         let heed: Weak<Cache> = Arc::downgrade(&cache);
@@ -130,6 +134,11 @@ impl Access {
     #[cfg(any(test, feature = "contract"))]
     pub fn subscription(&self) -> OneSubscription<'_> {
         OneSubscription { access: self, last: LastDecision::default() }
+    }
+
+    /// How long an event may wait for its decision before it is held: those who share its shard wait with it.
+    pub(crate) fn event_deadline(&self) -> Duration {
+        self.deadline.min(EVENT_DEADLINE)
     }
 
     /// How many changes were told so far: a decision that was asked for behind it heeds them all.
@@ -165,7 +174,7 @@ impl Access {
         count(questions.len() - missing.len(), missing.len());
         if !missing.is_empty() {
             let asked: Vec<_> = missing.iter().map(|index| (questions[*index], None)).collect();
-            for (index, answer) in missing.into_iter().zip(self.ask(&asked, Consistency::Told).await?) {
+            for (index, answer) in missing.into_iter().zip(self.ask(&asked, For::Event).await?) {
                 decided[index] = Some(answer);
             }
         }
@@ -188,7 +197,7 @@ impl Access {
         }
         count(0, questions.len());
         let asked: Vec<_> = questions.iter().map(|question| (*question, None)).collect();
-        self.ask(&asked, Consistency::Full).await
+        self.ask(&asked, For::Asker).await
     }
 
     /// Whether the viewer has a permission on a member, and what she may see of it. A member that does not exist costs as much
@@ -206,7 +215,7 @@ impl Access {
             return Ok(kept);
         }
         count(0, 1);
-        let decided = self.ask(&[(question, Some(permission))], Consistency::Full).await?;
+        let decided = self.ask(&[(question, Some(permission))], For::Asker).await?;
         decided.into_iter().next().ok_or_else(|| AccessUnavailable("no answer".into()))
     }
 
@@ -224,7 +233,8 @@ impl Access {
         count(0, 1);
         let resource = ObjectRef::new(object_type, &viewer.tenant, id);
         let check = Check { resource, permission: permission.into(), subject: subject(viewer) };
-        Ok(self.check(Consistency::Full, &[check]).await?.allowed == [true])
+        let checked = within(self.deadline, self.check(Consistency::Full, &[check], For::Asker)).await?;
+        Ok(checked.allowed == [true])
     }
 
     /// Whether every change is told now, so that decisions are kept.
@@ -246,14 +256,17 @@ impl Access {
     async fn ask(
         &self,
         questions: &[(Question<'_>, Option<&'static str>)],
-        at_least: Consistency,
+        whom: For,
     ) -> Result<Vec<Decided>, AccessUnavailable> {
         let asked = self.cache.asked();
         let known = self.cache.is_known();
         let wide: Vec<_> = questions.iter().map(|(question, act)| self.widened(known, *question, *act)).collect();
         let strict = wide.iter().any(|(question, _)| question.demand.is_strict());
-        let consistency = if known && !strict { at_least } else { Consistency::Full };
-        let whole = self.in_rounds(&wide, &consistency).await?;
+        let (deadline, consistency) = match whom {
+            For::Event => (self.event_deadline(), if known && !strict { Consistency::Told } else { Consistency::Full }),
+            For::Asker => (self.deadline, Consistency::Full),
+        };
+        let whole = within(deadline, self.in_rounds(&wide, consistency, whom)).await?;
         let mut decided = Vec::with_capacity(questions.len());
         for (((question, _), (wide, act)), whole) in questions.iter().zip(wide).zip(whole) {
             decided.push(whole.within(question.demand));
@@ -281,34 +294,79 @@ impl Access {
         (Question { demand: question.demand.with(demand), ..question }, act.or(before))
     }
 
-    /// In each round what depends on the answers of the one before. What was asked about somebody last tells the revision.
+    /// In the second round what depends on the answers of the first, at their revision. Where there is another state by then,
+    /// everything at once: a decision that is put together from two may be true of neither.
     async fn in_rounds(
         &self,
         asked: &[(Question<'_>, Option<&'static str>)],
-        consistency: &Consistency,
-    ) -> Result<Vec<Decided>, AccessUnavailable> {
-        let mut deciding: Vec<_> = asked.iter().map(|(question, act)| Deciding::new(question, *act)).collect();
-        for round in Round::ALL {
-            let checks: Vec<_> = deciding.iter_mut().flat_map(|one| one.checks(round)).collect();
-            if round != Round::First && checks.is_empty() {
-                break;
+        consistency: Consistency,
+        whom: For,
+    ) -> Result<Vec<Decided>, RelationshipsError> {
+        let begin = || asked.iter().map(|(question, act)| Deciding::new(question, *act)).collect::<Vec<_>>();
+        let mut deciding = begin();
+        let at = self.answer(&mut deciding, &[Round::First], consistency.clone(), whom).await?;
+        match self.answer(&mut deciding, &[Round::Second], Consistency::At(at), whom).await {
+            Ok(_) => {}
+            Err(RelationshipsError::Overtaken) => {
+                deciding = begin();
+                self.answer(&mut deciding, &Round::ALL, consistency, whom).await?;
             }
-            let checked = self.check(consistency.clone(), &checks).await?;
-            let mut answers = checked.allowed.iter().copied().zip(checked.until.iter().copied());
-            deciding.iter_mut().for_each(|one| one.answered(&mut answers, &checked.revision.0));
+            Err(error) => return Err(error),
         }
         Ok(deciding.into_iter().map(Deciding::decided).collect())
     }
 
-    async fn check(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, AccessUnavailable> {
-        let answer = tokio::time::timeout(self.deadline, self.relationships.check_many(consistency, checks)).await;
-        let checked = answer.map_err(|_| AccessUnavailable("no answer in time".into()))?.map_err(unavailable)?;
+    /// Asks what these rounds need; the revision of the answers.
+    async fn answer(
+        &self,
+        deciding: &mut [Deciding<'_>],
+        rounds: &[Round],
+        consistency: Consistency,
+        whom: For,
+    ) -> Result<Revision, RelationshipsError> {
+        let checks: Vec<_> = deciding.iter_mut().flat_map(|one| one.checks(rounds)).collect();
+        if let (Consistency::At(at), true) = (&consistency, checks.is_empty()) {
+            return Ok(at.clone());
+        }
+        let Checked { revision, allowed, until } = self.check(consistency, &checks, whom).await?;
+        let mut answers = allowed.into_iter().zip(until);
+        deciding.iter_mut().for_each(|one| one.answered(&mut answers, &revision.0));
+        Ok(revision)
+    }
+
+    async fn check(
+        &self,
+        consistency: Consistency,
+        checks: &[Check],
+        whom: For,
+    ) -> Result<Checked, RelationshipsError> {
+        let checked = match whom {
+            For::Event => self.relationships.check_ahead(consistency, checks).await?,
+            For::Asker => self.relationships.check_many(consistency, checks).await?,
+        };
         if checked.allowed.len() == checks.len() && checked.until.len() == checks.len() {
             Ok(checked)
         } else {
-            Err(AccessUnavailable("not as many answers as questions".into()))
+            Err(RelationshipsError::Unavailable("not as many answers as questions".into()))
         }
     }
+}
+
+/// Whom a decision is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// An event, and those who share its shard: they wait with it. By every change that was told.
+    Event,
+    /// One who asks, or begins to watch, by everything that was written: a crowd at times.
+    Asker,
+}
+
+async fn within<T>(
+    deadline: Duration,
+    asking: impl Future<Output = Result<T, RelationshipsError>>,
+) -> Result<T, AccessUnavailable> {
+    let answered = tokio::time::timeout(deadline, asking).await;
+    answered.map_err(|_| AccessUnavailable("no answer in time".into()))?.map_err(unavailable)
 }
 
 /// See [`Access::subscription`].

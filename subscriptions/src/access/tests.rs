@@ -118,8 +118,64 @@ async fn who_sees_it_as_the_member_is_not_asked_about_as_family() {
         let question = Question { viewer: &viewer, member: Some(&member), demand };
         let decided = only(access.decide(&[question]).await.unwrap());
         assert_eq!((decided.mask.visibilities, &*relationships.1.lock().unwrap()), (visibilities, &rounds.to_vec()));
-        assert_eq!(&*decided.revision, rounds.len().to_string(), "of what was asked last");
+        assert_eq!(&*decided.revision, "1", "of both");
     }
+}
+
+/// Has something else written before the second request.
+struct Overtaken {
+    embedded: Embedded,
+    meanwhile: Mutex<Vec<Update>>,
+    asked: Mutex<Vec<Consistency>>,
+}
+
+#[async_trait]
+impl Relationships for Overtaken {
+    async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        let meanwhile = match consistency {
+            Consistency::At(_) => std::mem::take(&mut *self.meanwhile.lock().unwrap()),
+            _ => Vec::new(),
+        };
+        if !meanwhile.is_empty() {
+            self.embedded.write(meanwhile).await?;
+        }
+        self.asked.lock().unwrap().push(consistency.clone());
+        self.embedded.check_many(consistency, checks).await
+    }
+
+    async fn write(&self, updates: Vec<Update>) -> Result<Revision, RelationshipsError> {
+        self.embedded.write(updates).await
+    }
+
+    async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
+        self.embedded.read(resource).await
+    }
+}
+
+/// Family becomes a representative: at each instant she may see something.
+#[tokio::test]
+async fn a_decision_is_by_one_state_and_never_put_together_from_two() {
+    let viewer = viewer("acme", PurposeOfUse::PatientRequest);
+    let relation = |relation: &str| Relationship {
+        resource: ObjectRef::new("member", &viewer.tenant, "m-1"),
+        relation: relation.into(),
+        subject: SubjectRef { object: ObjectRef::new("user", &viewer.tenant, "u-1"), relation: None },
+        expires: None,
+    };
+    let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
+    embedded.write(vec![Update::Touch(relation("family"))]).await.unwrap();
+    let becomes = vec![Update::Delete(relation("family")), Update::Touch(relation("personal_representative"))];
+    let relationships = Overtaken { embedded, meanwhile: Mutex::new(becomes), asked: Mutex::default() };
+    let relationships = Arc::new(relationships);
+    let access = Access::new(relationships.clone(), Duration::from_secs(1));
+    let visibilities = Visibilities::of(Visibility::Member).with(Visibilities::of(Visibility::FamilyCoverage));
+    let member = "m-1".parse().unwrap();
+    let question = Question { viewer: &viewer, member: Some(&member), demand: Mask { visibilities, ..Mask::NOTHING } };
+    let decided = only(access.decide_for(&[question]).await.unwrap());
+    assert_eq!(decided.mask.visibilities, Visibilities::of(Visibility::Member));
+    let asked = std::mem::take(&mut *relationships.asked.lock().unwrap());
+    assert!(matches!(&asked[..], [Consistency::Full, Consistency::At(_), Consistency::Full]), "{asked:?}");
+    assert_eq!(only(access.decide_for(&[question]).await.unwrap()).revision, decided.revision);
 }
 
 #[tokio::test]

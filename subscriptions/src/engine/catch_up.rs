@@ -174,6 +174,7 @@ impl CatchUp {
         let shared = self.shared.clone();
         let _turn = shared.turn().await;
         let entries = self.entries(events, reached, advances).await.map_err(Held)?;
+        let _under_way = shared.under_way.begin();
         batch::deliver(&self.shared.parts, &mut self.reused, &entries).await
     }
 

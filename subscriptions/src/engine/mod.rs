@@ -16,6 +16,7 @@ mod revoke;
 mod shard;
 mod start;
 mod subscription;
+mod under_way;
 mod window;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ use self::{
     ends::Ends,
     shard::Command,
     subscription::Live,
+    under_way::UnderWay,
     window::{Bounds, Window},
 };
 pub use self::{poll::Polled, subscription::Handle};
@@ -125,6 +127,8 @@ struct Shared {
     ends: Ends,
     /// Appends what `ends` are told. It outlives the tasks.
     recorder: TaskTracker,
+    /// What those that catch up decide and hand over.
+    under_way: UnderWay,
     /// How many of those that catch up may be at work at a time: a crowd that comes back must not hold up what is live.
     turns: Semaphore,
     next_id: AtomicU64,
@@ -176,6 +180,7 @@ impl Engine {
             tasks,
             ends,
             recorder,
+            under_way: UnderWay::default(),
             turns: Semaphore::new(TURNS),
             next_id: AtomicU64::new(0),
             shutdown,
@@ -216,10 +221,11 @@ impl Engine {
         self.place()
     }
 
-    /// Waits until all that shards decided before this call is handed over, or held: what is decided later heeds what was told
-    /// before. It is not waited for longer than `at_most`, as when the audit trail is slow. What one subscription catches up with by
-    /// itself is not waited for.
-    pub async fn handed_over(&self, at_most: Duration) {
+    /// Waits until everything that was decided before this call is handed over, or held: what is decided later heeds what was
+    /// told before. Neither a decision nor a record takes longer than it is waited for; one that does is held.
+    pub async fn handed_over(&self) {
+        let Parts { access, audit_deadline, .. } = &self.shared.parts;
+        let at_most = 2 * (access.event_deadline() + *audit_deadline);
         let ask = |shard: &ShardRef| {
             let (answer, handed_over) = oneshot::channel();
             // One that is gone hands nothing over.
@@ -231,6 +237,7 @@ impl Engine {
             for one in asked {
                 let _ = one.await;
             }
+            self.shared.under_way.begun_before_now().await;
         };
         let _ = tokio::time::timeout(at_most, all).await;
     }

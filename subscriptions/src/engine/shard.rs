@@ -1,9 +1,10 @@
 //! The task that routes every event, in one order, to the subscriptions attached to it.
 
-use std::{sync::Arc, time::Duration};
+mod deciding;
+
+use std::sync::Arc;
 
 use hashbrown::HashMap;
-use jiff::Timestamp;
 use sluice_schema::{event::RecordedEvent, position::ReadVector};
 use tokio::{
     sync::{
@@ -21,20 +22,15 @@ use super::{
     batch::{self, Ended, Entry, Reused},
     catch_up,
     expirations::Expirations,
-    revoke::{self, Decisions},
     subscription::Live,
 };
 use crate::{
-    access::{Holds, RESOURCE},
     audit::EndReason,
     log::{LogError, reader::Reader},
     opened::OpenedEvent,
-    relationships::{ObjectRef, Touched},
+    relationships::Touched,
     route::Index,
 };
-
-/// Changes that wait to be decided after, each by itself.
-const UNDECIDED: usize = 1024;
 
 /// How many events are decided and audited together at most.
 const BATCH: usize = 256;
@@ -105,9 +101,6 @@ impl Drop for Shard {
 }
 
 type Change = Arc<[Touched]>;
-
-/// How soon it is asked again who goes on, where that could not be decided.
-const DECIDE_AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs until shutdown, or until the log has a hole.
 pub(super) async fn run(
@@ -197,54 +190,6 @@ impl Shard {
         }
     }
 
-    /// After a change: ends what nobody may see any more.
-    async fn decide_anew(&mut self, touched: &[Touched]) {
-        let touched = [std::mem::take(&mut self.undecided).as_slice(), touched].concat();
-        match revoke::after(&self.shared.parts.access, self.subscriptions.values(), &touched).await {
-            Ok(decisions) => self.heed(decisions),
-            Err(error) => {
-                tracing::debug!(%error, "it can't be decided who goes on");
-                self.decide_later(touched);
-            }
-        }
-    }
-
-    /// When a relationship behind a decision has expired: ends what nobody may see any more.
-    async fn decide_expired(&mut self) {
-        let due = self.expirations.take(Timestamp::now());
-        let lives: Vec<_> = due.iter().filter_map(|id| self.subscriptions.get(id)).cloned().collect();
-        let members: Vec<_> = lives.iter().filter_map(|live| member_of(live)).collect();
-        match revoke::decide(&self.shared.parts.access, lives).await {
-            Ok(decisions) => self.heed(decisions),
-            Err(_) => self.decide_later(members),
-        }
-    }
-
-    fn heed(&mut self, Decisions { revoked, expiring }: Decisions) {
-        // Where changes are not known, who may see is asked about anyway, and all of them once they are known again.
-        if self.shared.parts.access.is_known() {
-            // One that is over may still be the reason of a yes: the clock that ends it may be behind.
-            let soon = Timestamp::now() + DECIDE_AGAIN;
-            let attached = expiring.into_iter().filter(|(_, id)| self.subscriptions.contains_key(id));
-            attached.for_each(|(until, id)| self.expirations.add(until.max(soon), id));
-        }
-        if revoked.is_empty() {
-            return;
-        }
-        metrics::counter!("sluice_subscriptions_revoked_total").increment(revoked.len() as u64);
-        let ended = revoked.into_iter().map(|live| (live, self.vector.clone(), Some(revoke::error())));
-        self.end(ended.collect());
-    }
-
-    fn decide_later(&mut self, touched: Vec<Touched>) {
-        self.undecided.extend(touched);
-        // However many there were, one stands for all.
-        if self.undecided.len() > UNDECIDED {
-            self.undecided = vec![Touched::Everything];
-        }
-        self.decide_at = Instant::now() + DECIDE_AGAIN;
-    }
-
     /// Takes subscriptions over, with what little each has yet to see: together, so that a crowd that comes back waits for
     /// one commit of the audit trail and not for one each.
     async fn attach_all(&mut self, joins: Vec<Join>) {
@@ -290,23 +235,6 @@ impl Shard {
     fn forget_unless_used(&mut self, projection: &Arc<str>) {
         if !self.users.contains_key(projection) {
             self.reused.forget(projection);
-        }
-    }
-
-    /// A change since it began was told to the shard alone, which did not have it yet.
-    async fn decide_first(&mut self, live: &Arc<Live>) {
-        let (access, Some(root)) = (&self.shared.parts.access, live.root.as_ref()) else { return };
-        if root.since == access.told() {
-            match access.holds_until(&revoke::question(live, root)) {
-                Holds::Until(at) => return self.expirations.add(at, live.id),
-                // Once it is known again, all are decided anew.
-                Holds::UntilTold | Holds::Unknown => return,
-                Holds::Over => {}
-            }
-        }
-        match revoke::decide(access, vec![live.clone()]).await {
-            Ok(decisions) => self.heed(decisions),
-            Err(_) => self.decide_later(member_of(live).into_iter().collect()),
         }
     }
 
@@ -396,12 +324,6 @@ impl Shard {
             }
         }
     }
-}
-
-/// What stands for all decisions about what a subscription stands and falls with.
-fn member_of(live: &Live) -> Option<Touched> {
-    let root = live.root.as_ref()?;
-    Some(Touched::Resource(ObjectRef::new(RESOURCE, &live.viewer.tenant, root.member.as_str())))
 }
 
 /// What concerns a subscription and it was not given yet on the way to `head`, if that is little and can be had.

@@ -167,7 +167,12 @@ impl State {
 
     /// Every check runs on the latest state, so a revision has been seen unless it is of another store.
     fn has_seen(&self, consistency: &Consistency) -> Result<(), RelationshipsError> {
-        let Consistency::AtLeast(wanted) = consistency else { return Ok(()) };
+        let wanted = match consistency {
+            Consistency::Full | Consistency::Told => return Ok(()),
+            Consistency::AtLeast(wanted) => wanted,
+            Consistency::At(wanted) if *wanted == self.revision() => return Ok(()),
+            Consistency::At(_) => return Err(RelationshipsError::Overtaken),
+        };
         let seen = wanted.0.parse::<u64>().is_ok_and(|wanted| wanted <= self.revision);
         if seen {
             return Ok(());

@@ -86,6 +86,9 @@ pub enum Consistency {
     Told,
     /// At least this revision.
     AtLeast(Revision),
+    /// Just this revision, which was told with answers a moment ago. An implementation that has only the last state answers
+    /// `Overtaken` once there is another.
+    At(Revision),
 }
 
 /// One question: does the subject have the permission on the resource?
@@ -118,6 +121,9 @@ pub enum RelationshipsError {
     /// The service is away, or slow past its deadline. Nothing may be shown on account of it.
     #[error("relationships can't be checked now: {0}")]
     Unavailable(String),
+    /// There is another state by now than the one that was asked about: ask again, from the beginning.
+    #[error("relationships were written meanwhile")]
+    Overtaken,
     /// The schema knows no such type, relation or permission, or the relation does not allow such a subject.
     #[error("{0}")]
     Invalid(String),
@@ -133,6 +139,11 @@ pub enum RelationshipsError {
 #[async_trait]
 pub trait Relationships: Send + Sync {
     async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError>;
+
+    /// The same for what is live, before what others ask: they may be a crowd.
+    async fn check_ahead(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        self.check_many(consistency, checks).await
+    }
 
     async fn write(&self, updates: Vec<Update>) -> Result<Revision, RelationshipsError>;
 

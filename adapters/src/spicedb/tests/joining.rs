@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use sluice_subscriptions::relationships::Consistency;
+use sluice_subscriptions::relationships::{Consistency, Relationships, Revision};
 use spicedb_grpc_tonic::v1::{ZedToken, consistency::Requirement};
 
 use super::{
     super::batch::MAX_CHECKS,
-    DEADLINE, at_least, begin, checks, connect,
+    DEADLINE, at_least, begin, begin_with, checks, connect,
     server::{REVISION, Server, WRITTEN, each, even},
 };
 
@@ -186,4 +186,33 @@ async fn the_rest_of_a_large_call_is_asked_at_the_first_ones_revision_and_joined
         (1, Requirement::AtExactSnapshot(token(REVISION))),
     ];
     assert_eq!(sent.collect::<Vec<_>>(), expected);
+}
+
+/// In the order in which they came, however they are to be asked.
+#[tokio::test]
+async fn what_is_live_goes_before_a_crowd() {
+    const CROWD: usize = 4;
+    let server = Server::start(each(even)).await;
+    let spicedb = connect(&server, DEADLINE, 1).await;
+    server.stall();
+    let mut callers = vec![begin(&spicedb, Consistency::Full, checks(["first-0"])).await];
+    server.was_asked(1).await;
+    for caller in 0..CROWD {
+        let users: Vec<_> = (0..MAX_CHECKS).map(|number| format!("u-{caller}-{number}")).collect();
+        callers.push(begin(&spicedb, Consistency::Full, checks(users.iter().map(|user| &**user))).await);
+    }
+    let at = |revision: &str| Consistency::At(Revision(revision.into()));
+    for (consistency, user) in
+        [(at("a"), "live-0"), (Consistency::Told, "live-2"), (at("b"), "live-4"), (Consistency::Full, "live-6")]
+    {
+        let (spicedb, checks) = (&spicedb, checks([user]));
+        callers.push(begin_with(async move { spicedb.check_ahead(consistency, &checks).await }).await);
+    }
+    server.go_on();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let live: Vec<_> = server.users().into_iter().skip(1).take(4).collect();
+    assert_eq!(live, [["live-0"], ["live-2"], ["live-4"], ["live-6"]]);
+    assert_eq!(server.users().len(), 1 + 4 + CROWD);
 }

@@ -47,9 +47,12 @@ fn checks<'a>(users: impl IntoIterator<Item = &'a str>) -> Vec<Check> {
 
 /// One caller's call, as far as it goes without waiting: into the queue.
 async fn begin(spicedb: &SpiceDb, consistency: Consistency, checks: Vec<Check>) -> Asking<'_> {
-    let asking = async move { spicedb.check_many(consistency, &checks).await };
+    begin_with(async move { spicedb.check_many(consistency, &checks).await }).await
+}
+
+async fn begin_with<'a>(asking: impl Future<Output = Result<Checked, RelationshipsError>> + 'a) -> Asking<'a> {
     // However many callers one test has, tokio lets it poll on.
-    let mut asking: Asking<'_> = Box::pin(tokio::task::unconstrained(asking));
+    let mut asking: Asking<'a> = Box::pin(tokio::task::unconstrained(asking));
     let poll = std::future::poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await;
     assert!(poll.is_pending());
     asking

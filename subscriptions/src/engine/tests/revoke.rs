@@ -60,7 +60,7 @@ async fn what_was_decided_before_a_change_can_be_waited_for() {
     bounded(bench.audit.asked(2), || "a record".into()).await;
     bench.relationships.write(vec![Update::Delete(nurse_in_team())]).await.expect("is written");
     bench.publish("acme", "m-1", 0, "ec-2");
-    let handed_over = bench.engine.handed_over(Duration::from_secs(1));
+    let handed_over = bench.engine.handed_over();
     tokio::pin!(handed_over);
     let early = tokio::time::timeout(Duration::from_millis(10), handed_over.as_mut()).await;
     early.expect_err("ec-1 is on its way");
@@ -68,6 +68,28 @@ async fn what_was_decided_before_a_change_can_be_waited_for() {
     handed_over.await;
     assert_eq!(ids(&nurse.now()), ["ec-1"], "it is all that there will be");
     assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
+    assert_eq!(ids(&nurse.now()), ["ec-1"]);
+}
+
+/// The same for one that catches up by itself; those that begin later are not waited for.
+#[tokio::test(start_paused = true)]
+async fn what_is_caught_up_with_can_be_waited_for_too() {
+    let bench = Bench::keeping().await;
+    let [nurse, member] = [Probe::new(), Probe::new()];
+    let start = bench.engine.cursor(bench.engine.place());
+    let _member = bench.subscribe(viewer("member"), "/members/m-1/**", Start::Live, &member).await;
+    bench.publish("acme", "m-1", 0, "ec-1");
+    member.count(1).await;
+    // That the nurse begins; what she is behind by waits for its record.
+    bench.audit.script([Mood::Sound, Mood::Stalled]);
+    let _nurse = bench.subscribe(viewer("nurse"), "/members/m-1/**", Start::After(start), &nurse).await;
+    bounded(bench.audit.asked(4), || "a record".into()).await;
+    let handed_over = bench.engine.handed_over();
+    tokio::pin!(handed_over);
+    let early = tokio::time::timeout(Duration::from_millis(10), handed_over.as_mut()).await;
+    early.expect_err("ec-1 is on its way to the nurse");
+    bench.audit.set(Mood::Sound);
+    handed_over.await;
     assert_eq!(ids(&nurse.now()), ["ec-1"]);
 }
 

@@ -54,6 +54,7 @@ macro_rules! relationships_contract {
     ($open:path) => {
         $crate::relationships_contract!(@tests $open:
             a_write_is_seen_by_the_next_check,
+            at_a_revision_nothing_is_of_another,
             a_write_applies_all_or_nothing,
             a_touch_changes_the_expiration,
             deleting_what_is_absent_is_fine,
@@ -96,6 +97,23 @@ pub async fn a_write_is_seen_by_the_next_check(port: &dyn Relationships) {
     let deleted = world.write([delete(&doc, "reader", &ada)]).await.unwrap();
     assert!(!world.can(&ada, "read", &doc).await);
     assert!(!world.can_at(Consistency::AtLeast(deleted), &ada, "read", &doc).await);
+}
+
+pub async fn at_a_revision_nothing_is_of_another(port: &dyn Relationships) {
+    let world = World::new(port);
+    let (doc, ada) = (world.object("document", "d-1"), world.user("ada"));
+    world.write([touch(&doc, "reader", &ada)]).await.unwrap();
+    let checks = [question(&ada, "read", &doc)];
+    let before = port.check_many(Consistency::Full, &checks).await.unwrap();
+    assert_eq!(before.allowed, [true]);
+    let again = port.check_many(Consistency::At(before.revision.clone()), &checks).await.expect("nothing was written");
+    assert_eq!(again.allowed, [true]);
+    world.write([delete(&doc, "reader", &ada)]).await.unwrap();
+    match port.check_many(Consistency::At(before.revision), &checks).await {
+        Ok(then) => assert_eq!(then.allowed, [true], "it is of a later one"),
+        Err(RelationshipsError::Overtaken) => {}
+        Err(other) => panic!("{other}"),
+    }
 }
 
 pub async fn a_write_applies_all_or_nothing(port: &dyn Relationships) {
