@@ -1,5 +1,6 @@
 //! `sluice doctor`: of each configured part, whether it answers, in which version, with which rights, and what to do.
 
+mod heads;
 mod kafka;
 mod postgres;
 mod report;
@@ -33,6 +34,7 @@ pub(crate) async fn examine(config: &Config) -> Report {
         RelationshipsKind::Embedded => report.add("Relationships", Finding::well("embedded, in the data directory")),
         RelationshipsKind::SpiceDb => spicedb::examine(config, &mut report).await,
     }
+    report.add("Audit heads", heads::examine(config));
     report.add("Tokens", tokens(config).await);
     report
 }

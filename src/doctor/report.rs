@@ -25,6 +25,11 @@ impl Finding {
         Self { mark: Mark::Fair, text: text.into() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Sluice can't work with it; the text says what to do.
     pub(crate) fn bad(text: impl Into<String>) -> Self {
         Self { mark: Mark::Bad, text: text.into() }

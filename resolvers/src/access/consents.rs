@@ -14,8 +14,8 @@ pub(crate) struct ConsentsMutation;
 impl ConsentsMutation {
     /// Opens a sensitivity class of a member to a person or a whole care team, or closes it. It opens nothing by itself: who
     /// has it open sees of the class what she may see of the rest. The member says so, or whoever stands in her place
-    /// (`PATRQT`); running streams show it with their next event. What somebody opens in her place ends when she does not stand
-    /// there any more, at the latest: `until` tells.
+    /// (`PATRQT`); running streams show it with their next event. Where the right of one who opens it in her
+    /// place is to end, it closes then at the latest: `until` tells.
     async fn set_consent(&self, ctx: &Context<'_>, input: SetConsentInput) -> Result<Consent> {
         let SetConsentInput { member_id, class, user_id, care_team_id, open, until: end } = input;
         let member: MemberId = parse_id(&member_id, "input.memberId")?;

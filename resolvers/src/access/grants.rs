@@ -24,8 +24,8 @@ impl GrantsMutation {
     /// Relates somebody to a member, from now on, and until an instant where one is given. Granted anew, it is until the new
     /// one. The member, and whoever stands in her place (`PATRQT`), say who is family and whom she closes out; an
     /// organization's access managers (`HOPERAT`) write down any relation. Nobody grants anything to herself, or to a care team
-    /// that she is on. What somebody grants in the member's place ends when she does not stand there any more, at the latest:
-    /// `until` tells.
+    /// that she is on. Where the right of
+    /// one who grants in the member's place is to end, what she grants ends then at the latest: `until` tells.
     async fn grant_access(&self, ctx: &Context<'_>, input: GrantAccessInput) -> Result<MemberAccess> {
         let GrantAccessInput { member_id, relation, user_id, care_team_id, until: end } = input;
         let grant = Grant::read(&member_id, relation, user_id.as_ref(), care_team_id.as_ref())?;

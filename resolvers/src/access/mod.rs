@@ -8,8 +8,6 @@ pub(crate) mod grants;
 mod standing;
 pub(crate) mod teams;
 
-use std::time::Duration;
-
 use async_graphql::{Context, Result};
 use jiff::Timestamp;
 use sluice_schema::{
@@ -29,10 +27,6 @@ use crate::{
     errors::{fail, undecided},
     scope::{Scope, Services},
 };
-
-/// The longest that an answer waits for what was decided before the change: a record takes milliseconds, and where it takes
-/// longer its events are held, and decided anew.
-const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// A change of relationships that somebody wants, and who that is.
 struct Change<'c> {
@@ -112,7 +106,7 @@ impl<'c> Change<'c> {
     async fn apply(&self, updates: Vec<Update>) -> Result<()> {
         let written = self.services.relationships.write(updates).await;
         written.map_err(|error| fail(unwritten(&error)))?;
-        self.services.engine.handed_over(HAND_OVER).await;
+        self.services.engine.handed_over().await;
         Ok(())
     }
 }
@@ -136,7 +130,7 @@ fn unread(error: &RelationshipsError) -> ClientError {
 
 fn unwritten(error: &RelationshipsError) -> ClientError {
     match error {
-        RelationshipsError::Unavailable(_) => {
+        RelationshipsError::Unavailable(_) | RelationshipsError::Overtaken => {
             tracing::warn!(%error, "a change of relationships could not be written");
             ClientError::new(
                 Code::Unavailable,

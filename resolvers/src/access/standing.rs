@@ -1,4 +1,4 @@
-//! How long somebody stands in a member's place: what she gives in her name does not outlast it.
+//! How long somebody is to stand in a member's place: what she gives in her name does not outlast that.
 
 use async_graphql::Result;
 use jiff::Timestamp;
