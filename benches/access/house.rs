@@ -6,7 +6,7 @@ use sluice::{app::Altered, config::Telemetry, telemetry};
 use sluice_schema::viewer::PurposeOfUse;
 use sluice_subscriptions::relationships::{ObjectRef, Relationship, SubjectRef, Update};
 
-use crate::installation::{Gateway, Home};
+use crate::installation::{Gateway, GatewayOptions, Home};
 
 /// Of whom events are told all the time.
 pub(crate) const MEMBER: &str = "m-hot";
@@ -28,7 +28,10 @@ impl House {
         let home = Home::new().await;
         let telemetry = Telemetry { log_filter: "warn".into(), ..Telemetry::default() };
         let metrics = telemetry::start(&telemetry).map_err(|error| error.to_string())?;
-        let gateway = Gateway::open(&home, "bench", metrics, Altered::default()).await;
+        let gateway = {
+            let (environment, altered) = (Vec::new(), Altered::default());
+            Gateway::open(&home, GatewayOptions { node: "bench", environment, metrics, altered }).await
+        };
         let manager = gateway.token(MANAGER, PurposeOfUse::Operations);
         let house = Self { gateway, manager, _home: home };
         let clinic = house.object("organization", "clinic");

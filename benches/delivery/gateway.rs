@@ -13,6 +13,7 @@ use sluice::{
     app::{Altered, App, Ports, listen},
     config::{Config, Sources, Telemetry},
     telemetry,
+    transports::TransportConfig,
 };
 use sluice_domain::{
     publish::{Cause, Envelope, member_key, timestamp},
@@ -73,7 +74,10 @@ impl Gateway {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let file = std::env::var_os("SLUICE_BENCH_CONFIG").map(PathBuf::from);
         let config = Config::load(&Sources { file, ..Sources::of_process() }).map_err(|error| text(&error))?;
+        // Some of the scenarios have one person on hundreds of sockets.
+        let transports = TransportConfig { max_connections_per_viewer: 100_000, ..config.transports };
         let config = Config {
+            transports,
             data_dir: directory.into(),
             telemetry: Telemetry { log_filter: "warn".into(), ..Telemetry::default() },
             ..config

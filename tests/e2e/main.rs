@@ -3,6 +3,7 @@
 #![cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "part of the harness is for faults"))]
 
 mod access_table;
+mod ahead;
 mod audit;
 mod certificate;
 mod changes;
@@ -10,6 +11,8 @@ mod changes;
 mod crash;
 mod guard;
 mod harness;
+mod histories;
+#[path = "../history/mod.rs"]
 mod history;
 #[path = "../installation/mod.rs"]
 mod installation;

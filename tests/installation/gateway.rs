@@ -24,15 +24,26 @@ pub(crate) struct Gateway {
     running: JoinHandle<Result<(), RunError>>,
 }
 
+/// How it is opened.
+pub(crate) struct GatewayOptions {
+    /// Its name in the audit trail, which tells it from the other gateways of its installation.
+    pub(crate) node: &'static str,
+    /// More of the environment than its installation has.
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) metrics: Metrics,
+    pub(crate) altered: Altered,
+}
+
 impl Gateway {
-    /// One of the processes of an installation, by its name in the audit trail. Nobody is related to anybody.
-    pub(crate) async fn open(home: &Home, node: &str, metrics: Metrics, altered: Altered) -> Self {
+    /// Nobody is related to anybody.
+    pub(crate) async fn open(home: &Home, options: GatewayOptions) -> Self {
+        let GatewayOptions { node, environment, metrics, altered } = options;
         let flags = vec![
             ("data_dir", home.data_dir().display().to_string()),
             ("server.node", node.to_owned()),
             ("demo.enabled", "false".to_owned()),
         ];
-        let environment = home.environment().iter().cloned().collect();
+        let environment = home.environment().iter().cloned().chain(environment).collect();
         let config = Config::load(&Sources { file: None, environment, flags }).unwrap();
         let config = Config { telemetry: Telemetry { log_filter: "warn".into(), ..Telemetry::default() }, ..config };
         let app = Box::pin(App::build_altered(config, metrics, altered)).await.unwrap();

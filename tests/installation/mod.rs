@@ -5,6 +5,7 @@
 mod check;
 mod database;
 mod gateway;
+mod proxy;
 mod record;
 mod relationships;
 
@@ -17,7 +18,12 @@ use std::{
 use tempfile::TempDir;
 
 use self::database::Database;
-pub(crate) use self::{check::Check, gateway::Gateway, relationships::another_client};
+pub(crate) use self::{
+    check::Check,
+    gateway::{Gateway, GatewayOptions},
+    proxy::{Proxy, Way},
+    relationships::another_client,
+};
 
 /// Shared by its processes. Nothing is left of it when the last clone is dropped.
 #[derive(Clone)]

@@ -15,6 +15,9 @@ mod fault;
 #[allow(dead_code, unused_imports, reason = "other tests use the rest of it")]
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
+mod histories;
+#[path = "../history/mod.rs"]
+mod history;
 #[allow(dead_code, unused_imports, reason = "other tests use the rest of it")]
 #[path = "../installation/mod.rs"]
 mod installation;

@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::{
     clients::PERSON,
     harness::{Frame, RICH, Server, Ws, question, soon},
-    installation::required,
-    parts::{Paused, Postmaster, Proxy, resident, revoke_guardian},
+    installation::{Proxy, Way, required},
+    parts::{Paused, Postmaster, resident, revoke_guardian},
     scene::{
         Scene, acknowledged, are_answered, are_refused, change, changes, has_held, insist, insist_all, insist_by, keys,
         listen, named, names_as_away, options, tells_once,
@@ -110,7 +110,7 @@ async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
         hears_of(ws, &first).await;
     }
 
-    proxy.cut();
+    proxy.set(Way::Cut);
     let refused = cut_off.viewer(PERSON).request(question(RICH), "meanwhile").await;
     assert_eq!(acknowledged(&refused), None);
     let meanwhile = insist(sound.viewer(PERSON), "meanwhile").await;
@@ -120,7 +120,7 @@ async fn out_of_reach_events_wait_and_a_revocation_meanwhile_is_heeded() {
         assert!(!ws.heard().await.contains(&meanwhile), "it is shown while nobody says who may see it");
     }
     revoke_guardian(sound.home()).await;
-    proxy.mend();
+    proxy.set(Way::Open);
 
     hears_of(&mut listening[1], &meanwhile).await;
     let last = insist(cut_off.viewer(PERSON), "last").await;

@@ -3,11 +3,9 @@
 mod memory;
 mod paused;
 mod postmaster;
-mod proxy;
 mod relationships;
 mod topic;
 
 pub(crate) use self::{
-    memory::resident, paused::Paused, postmaster::Postmaster, proxy::Proxy, relationships::revoke_guardian,
-    topic::Topic,
+    memory::resident, paused::Paused, postmaster::Postmaster, relationships::revoke_guardian, topic::Topic,
 };

@@ -20,6 +20,8 @@ pub(crate) const SPICEDB_PID: &str = "SLUICE_TEST_SPICEDB_PID";
 pub(crate) const SPICEDB_CONTRACT: &str = "SLUICE_TEST_SPICEDB_CONTRACT";
 /// The directory of the files of both SpiceDBs' PostgreSQL, where it may be stopped and started.
 pub(crate) const SPICEDB_POSTGRES_DATA: &str = "SLUICE_TEST_SPICEDB_POSTGRES_DATA";
+/// A superuser's URL of the database behind [`SPICEDB`], where it is ours.
+pub(crate) const SPICEDB_POSTGRES_URL: &str = "SLUICE_TEST_SPICEDB_POSTGRES_URL";
 /// The preshared key of both.
 pub(crate) const SPICEDB_KEY: &str = "SLUICE_TEST_SPICEDB_KEY";
 

@@ -100,10 +100,14 @@ impl Running {
             env.set(env::SPICEDB_CONTRACT, both.contract.url());
             env.set(env::SPICEDB_KEY, &both.preshared_key);
             env.set(env::SPICEDB_POSTGRES_DATA, both.postgres.data().to_string_lossy());
+            env.set(env::SPICEDB_POSTGRES_URL, both.postgres.url(GATEWAY));
             env.set(env::SPICEDB_PROGRAM, both.program.path().to_string_lossy());
         }
     }
 }
+
+/// The name of the gateway's SpiceDB, and of its database.
+const GATEWAY: &str = "spicedb";
 
 type Started = (Option<Postgres>, Option<Kafka>, Option<SpiceDbs>);
 
@@ -132,7 +136,7 @@ impl SpiceDbs {
         };
         let (gateway, contract) = thread::scope(|scope| {
             let contract = scope.spawn(|| start("spicedb_contract", false));
-            (start("spicedb", true), joined(contract.join()))
+            (start(GATEWAY, true), joined(contract.join()))
         });
         let (gateway, contract) = (gateway?, contract?);
         Ok(Self { program, contract, gateway, postgres, preshared_key })

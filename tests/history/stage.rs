@@ -1,4 +1,4 @@
-//! A run: gateways, watchers, events all the time, and changes of who may see what meanwhile.
+//! Gateways and those who watch at them, while somebody changes who may see what.
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
@@ -6,11 +6,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sluice::{app::Altered, telemetry::Metrics};
-use sluice_schema::{
-    ids::TenantId,
-    proto::eligibility::{Benefit, Coverage, EligibilityCheck, EligibilityState, Limitation},
-    viewer::PurposeOfUse,
-};
+use sluice_schema::{ids::TenantId, viewer::PurposeOfUse};
 use sluice_subscriptions::relationships::{Consistency, Relationships};
 use tokio::{
     sync::watch,
@@ -20,76 +16,23 @@ use tokio::{
 
 use super::{
     changes::{Changes, Mutation, Planned, at_first},
-    checker::{self, Finding},
+    link::Link,
     people::{FIELDS, MEMBERS, PEOPLE, SELVES, checks},
-    record::{self, Answers, Change, Event, History, Records, Span, Through, check_id},
+    play::Play,
+    publisher::Publisher,
+    record::{Answers, Change, Event, History, Records, Span, Through},
     truth::Truth,
     watcher::Watcher,
 };
 use crate::{
-    harness::Ws,
-    installation::{Check, Gateway, Home, another_client, on_real_parts},
+    harness::{Ws, code},
+    installation::{Gateway, GatewayOptions, Home, another_client, on_real_parts},
 };
-
-/// Between one event and the next.
-const EVERY: Duration = Duration::from_millis(4);
 
 /// How many events come between one change and the next.
 const EVENTS_BETWEEN: std::ops::Range<usize> = 1..20;
 
-const CHANGES: usize = 40;
-
-/// What stands between the gateways and what answers their checks.
-pub(super) type Between = fn(Arc<dyn Relationships>) -> Arc<dyn Relationships>;
-
-/// A run that is over.
-pub(super) struct Played {
-    tenant: TenantId,
-    pub(super) history: History,
-    end: Timestamp,
-}
-
-impl Played {
-    /// What is wrong with it, or with another history of the same run.
-    pub(super) fn findings(&self, history: &History) -> Vec<Finding> {
-        checker::check(&self.tenant, history, self.end)
-    }
-}
-
-/// `patience`: how long what is on its way is waited for at the end.
-pub(super) async fn play(seed: u64, between: Between, patience: Duration) -> Played {
-    let home = Home::new().await;
-    let stage = Stage::set(&home, between, patience).await;
-    let tenant = stage.tenant.clone();
-    let (gateways, mut history, end) = stage.run(seed).await;
-    for gateway in gateways {
-        gateway.close().await;
-    }
-    history.records = record::records(&home).await;
-    Played { tenant, history, end }
-}
-
-/// How much there was to look at.
-#[derive(Debug)]
-pub(super) struct Extent {
-    pub(super) events: usize,
-    pub(super) deliveries: usize,
-    /// Fields that were shown, and that were not.
-    pub(super) shown: usize,
-    pub(super) held: usize,
-    /// Subscriptions that ended because nothing may be seen any more.
-    pub(super) ended: usize,
-}
-
-impl Extent {
-    pub(super) fn of(history: &History) -> Self {
-        let deliveries = || history.watched.iter().flat_map(|watched| &watched.deliveries);
-        let fields = |wanted| deliveries().flat_map(|one| &one.shown).filter(|shown| **shown == wanted).count();
-        let ended = history.watched.iter().flat_map(|watched| &watched.subscribed).flatten().count();
-        let (shown, held) = (fields(true), fields(false));
-        Self { events: history.events.len(), deliveries: deliveries().count(), shown, held, ended }
-    }
-}
+const CHANGES: usize = 30;
 
 /// Who writes relationships past the gateways.
 struct Others {
@@ -97,22 +40,30 @@ struct Others {
     through: Through,
 }
 
-struct Stage {
-    tenant: TenantId,
+pub(super) struct Stage {
+    pub(super) tenant: TenantId,
     gateways: Vec<Gateway>,
     others: Others,
     /// A place before the first event.
     start: String,
     first: Change,
     patience: Duration,
+    /// To the second gateway's SpiceDB, where something goes wrong with it.
+    link: Option<Link>,
 }
 
 impl Stage {
-    async fn set(home: &Home, between: Between, patience: Duration) -> Self {
+    pub(super) async fn set(home: &Home, play: &Play) -> Self {
+        let link = match play.trouble {
+            Some(trouble) => Some(Link::with(trouble).await),
+            None => None,
+        };
         let mut gateways = Vec::new();
         for node in ["a", "b"].into_iter().take(if on_real_parts() { 2 } else { 1 }) {
-            let altered = Altered { relationships: between, ..Altered::default() };
-            gateways.push(Gateway::open(home, node, Metrics::detached(), altered).await);
+            let environment = link.iter().filter(|_| node == "b").map(Link::environment).collect();
+            let altered = Altered { relationships: play.between, ..Altered::default() };
+            let options = GatewayOptions { node, environment, metrics: Metrics::detached(), altered };
+            gateways.push(Gateway::open(home, options).await);
         }
         let tenant = gateways[0].tenant.clone();
         let others = match on_real_parts() {
@@ -129,10 +80,10 @@ impl Stage {
         let path = format!("/events?channel=/members/{}/**&wait=0", MEMBERS[0]);
         let polled: Value = serde_json::from_str(&gateways[0].get(&token, &path).await).unwrap();
         let start = polled["cursor"].as_str().unwrap_or_else(|| panic!("no cursor: {polled}")).to_owned();
-        Self { tenant, gateways, others, start, first, patience }
+        Self { tenant, gateways, others, start, first, patience: play.patience, link }
     }
 
-    async fn run(self, seed: u64) -> (Vec<Gateway>, History, Timestamp) {
+    pub(super) async fn run(self, seed: u64) -> (Vec<Gateway>, History, Timestamp) {
         let (stop, stopped) = watch::channel(false);
         let mut watching = JoinSet::new();
         let mut seen = Vec::new();
@@ -160,7 +111,9 @@ impl Stage {
         stop.send_replace(true);
         let mut watched = watching.join_all().await;
         watched.sort_by_key(|watched| (watched.person, watched.member));
-        let history = History { changes, answers, events: publisher.events, watched, records: Records::new() };
+        let troubled = self.link.as_ref().map(|_| 1);
+        let history =
+            History { changes, answers, events: publisher.events, watched, troubled, records: Records::new() };
         (self.gateways, history, end)
     }
 
@@ -169,14 +122,20 @@ impl Stage {
         let mut random = Rng::with_seed(seed);
         let mut planned = Changes::new(&self.tenant, random.u64(..));
         let (mut changes, mut answers) = (vec![self.first.clone()], Vec::new());
-        for _ in 0..CHANGES {
+        for number in 0.. {
+            if number >= CHANGES && !self.link.as_ref().is_some_and(Link::lasts) {
+                break;
+            }
+            let gateway = self.gateway_for(number, &mut random).await;
             let Planned { update, mutation } = planned.next();
-            let gateway = random.usize(..self.gateways.len());
             let through = if mutation.is_some() { Through::Gateway(gateway) } else { self.others.through };
             let sent = Timestamp::now();
-            match mutation {
+            let done = match mutation {
                 Some(mutation) => mutate(&self.gateways[gateway], mutation).await,
-                None => drop(self.others.relationships.write(vec![update.clone()]).await.unwrap()),
+                None => self.others.relationships.write(vec![update.clone()]).await.map(|_revision| true).unwrap(),
+            };
+            if !done {
+                continue;
             }
             let at = Span { sent, answered: Timestamp::now() };
             changes.push(Change { updates: vec![update], through, at });
@@ -184,7 +143,30 @@ impl Stage {
             let enough = *published.borrow() + random.usize(EVENTS_BETWEEN);
             published.wait_for(|count| *count >= enough).await.expect("it goes on being published");
         }
+        self.link.iter().for_each(Link::mend);
         (changes, answers)
+    }
+
+    /// Through which a change is made. Once something went wrong, not through the second: it may refuse.
+    async fn gateway_for(&self, change: usize, random: &mut Rng) -> usize {
+        let gateway = random.usize(..self.gateways.len());
+        let Some(link) = &self.link else { return gateway };
+        link.before(change);
+        if !link.was_in_trouble() {
+            return gateway;
+        }
+        if link.lasts() {
+            self.is_refused(link.refusals()).await;
+        }
+        0
+    }
+
+    /// What a stranger asks the second gateway for is answered so: what is denied is never kept.
+    async fn is_refused(&self, codes: &[&str]) {
+        const MEMBER: &str = "{ member(id: \"m-1\") { id } }";
+        let gateway = &self.gateways[1];
+        let answer = gateway.graphql(&gateway.token("u-stranger", PurposeOfUse::Treatment), MEMBER, json!({})).await;
+        assert!(codes.contains(&code(&answer)), "{answer}");
     }
 
     /// What somebody may see of both, by everything that was written. Whoever wrote last is asked.
@@ -223,62 +205,17 @@ impl Stage {
     }
 }
 
-async fn mutate(gateway: &Gateway, Mutation { user, purpose, query, input }: Mutation) {
+/// Whether it was done: what was to end by then is refused.
+async fn mutate(gateway: &Gateway, Mutation { user, purpose, query, input }: Mutation) -> bool {
     let answer = gateway.graphql(&gateway.token(user, purpose), query, json!({ "input": input })).await;
-    assert!(answer["data"]["done"].is_object(), "{query} of {input}: {answer}");
+    let is_over =
+        || input["until"].as_str().is_some_and(|until| until.parse::<Timestamp>().unwrap() <= Timestamp::now());
+    let too_late = answer["errors"][0]["extensions"]["code"] == "INVALID_DATE" && is_over();
+    assert!(too_late || answer["data"]["done"].is_object(), "{query} of {input}: {answer}");
+    !too_late
 }
 
 /// Everybody with each member.
 fn pairs() -> impl Iterator<Item = (usize, usize)> {
     (0..PEOPLE.len()).flat_map(|person| (0..MEMBERS.len()).map(move |member| (person, member)))
-}
-
-/// Publishes an event at a time, of either member.
-struct Publisher<'g> {
-    gateway: &'g Gateway,
-    random: Rng,
-    events: Vec<Event>,
-    count: watch::Sender<usize>,
-}
-
-impl<'g> Publisher<'g> {
-    fn new(gateway: &'g Gateway, seed: u64) -> Self {
-        Self { gateway, random: Rng::with_seed(!seed), events: Vec::new(), count: watch::Sender::new(0) }
-    }
-
-    async fn until(mut self, over: &Cell<bool>) -> Self {
-        let mut ticks = interval(EVERY);
-        while !over.get() {
-            ticks.tick().await;
-            let member = self.random.usize(..MEMBERS.len());
-            self.publish(member).await;
-        }
-        self
-    }
-
-    async fn publish(&mut self, member: usize) {
-        let id = check_id(self.events.len());
-        let sent = Timestamp::now();
-        let mut check = Check::new(&self.gateway.tenant, MEMBERS[member], &id);
-        check.publish(&self.gateway.ports, vec![answered()]).await;
-        self.events.push(Event { member, at: Span { sent, answered: Timestamp::now() } });
-        self.count.send_replace(self.events.len());
-    }
-}
-
-/// Something in each of [`FIELDS`].
-fn answered() -> EligibilityCheck {
-    let benefit = || vec![Benefit { name: Some("Active Coverage".into()), ..Benefit::default() }];
-    let coverage = Coverage {
-        plan_name: Some("Harbor PPO 1500".into()),
-        plan_number: Some("HP-1500".into()),
-        group_name: Some("Kestrel Boatworks".into()),
-        limitations: vec![Limitation { text: Some("20 visits a year.".into()), ..Limitation::default() }],
-        behavioral_health_benefits: benefit(),
-        hiv_benefits: benefit(),
-        substance_use_benefits: benefit(),
-        ..Coverage::default()
-    };
-    let state = EligibilityState::Answered.into();
-    EligibilityCheck { state, coverage: Some(coverage), ..EligibilityCheck::default() }
 }

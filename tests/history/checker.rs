@@ -14,9 +14,15 @@ use super::{
 /// The longest that something may be on its way to a client: what was right when it was decided is not right for ever.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(5);
 
+/// The longest that somebody may be kept subscribed who may see nothing any more.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(2);
+
+/// The same at a gateway that heard of nothing for four seconds: its Watch tries again after six at most.
+const HEARS_AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(12);
+
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Somebody was shown what she was not allowed to see at any time since it was published.
     Shown,
     /// She was not shown what she was allowed to see all the time.
@@ -34,8 +40,8 @@ pub(super) enum Fault {
 }
 
 /// Where it is.
-pub(super) struct Finding {
-    pub(super) fault: Fault,
+pub(crate) struct Finding {
+    pub(crate) fault: Fault,
     what: String,
 }
 
@@ -46,12 +52,12 @@ impl fmt::Display for Finding {
 }
 
 /// The kinds of faults that were found.
-pub(super) fn kinds(findings: &[Finding]) -> BTreeSet<Fault> {
+pub(crate) fn kinds(findings: &[Finding]) -> BTreeSet<Fault> {
     findings.iter().map(|finding| finding.fault).collect()
 }
 
 /// Everything that is wrong with a history that ended at `end`.
-pub(super) fn check(tenant: &TenantId, history: &History, end: Timestamp) -> Vec<Finding> {
+pub(crate) fn check(tenant: &TenantId, history: &History, end: Timestamp) -> Vec<Finding> {
     let truth = Truth::of(tenant, &history.changes, end);
     let mut findings = Vec::new();
     for answers in &history.answers {
@@ -154,7 +160,9 @@ impl Checked<'_> {
     fn nothing_is_outlived(&mut self) {
         for ended in &self.watched.subscribed {
             let ended = ended.unwrap_or(self.end);
-            if !self.sight.may_see(FIELDS[0].label(), ended - ON_ITS_WAY, ended) {
+            let is_troubled = self.history.troubled == Some(self.watched.gateway);
+            let within = if is_troubled { HEARS_AGAIN_WITHIN } else { TOLD_WITHIN };
+            if !self.sight.may_see(FIELDS[0].label(), ended - within, ended) {
                 self.found(Fault::Outlived, format_args!("until {ended}"));
             }
         }

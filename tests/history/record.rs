@@ -11,14 +11,14 @@ use crate::installation::Home;
 
 /// When something was asked for, and when it was answered: it became true in between.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
-    pub(super) sent: Timestamp,
-    pub(super) answered: Timestamp,
+pub(crate) struct Span {
+    pub(crate) sent: Timestamp,
+    pub(crate) answered: Timestamp,
 }
 
 /// Who made a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Through {
+pub(crate) enum Through {
     /// A gateway, by a mutation.
     Gateway(usize),
     /// Somebody else, who wrote relationships where the gateways read them.
@@ -27,75 +27,77 @@ pub(super) enum Through {
 
 /// One after another.
 #[derive(Debug, Clone)]
-pub(super) struct Change {
-    pub(super) updates: Vec<Update>,
-    pub(super) through: Through,
-    pub(super) at: Span,
+pub(crate) struct Change {
+    pub(crate) updates: Vec<Update>,
+    pub(crate) through: Through,
+    pub(crate) at: Span,
 }
 
 /// An event. They are told apart by their place in [`History::events`], which is in the id of the check that each is about.
 #[derive(Debug, Clone)]
-pub(super) struct Event {
+pub(crate) struct Event {
     /// The place of the member in [`super::people::MEMBERS`].
-    pub(super) member: usize,
-    pub(super) at: Span,
+    pub(crate) member: usize,
+    pub(crate) at: Span,
 }
 
 /// The id of the check that an event is about, and the event that it is the id of.
-pub(super) fn check_id(event: usize) -> String {
+pub(crate) fn check_id(event: usize) -> String {
     format!("ec-{event}")
 }
 
-pub(super) fn event_of(check_id: &str) -> Option<usize> {
+pub(crate) fn event_of(check_id: &str) -> Option<usize> {
     check_id.strip_prefix("ec-")?.parse().ok()
 }
 
 /// An event at a viewer.
 #[derive(Debug, Clone)]
-pub(super) struct Delivery {
-    pub(super) event: usize,
+pub(crate) struct Delivery {
+    pub(crate) event: usize,
     /// For each field that was [selected](super::people::selected), whether there was a value.
-    pub(super) shown: Vec<bool>,
-    pub(super) cursor: String,
-    pub(super) at: Timestamp,
+    pub(crate) shown: Vec<bool>,
+    pub(crate) cursor: String,
+    pub(crate) at: Timestamp,
 }
 
 /// What one viewer was sent of one member, by one subscription after another: each begins behind the last event.
 #[derive(Debug, Clone)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     /// The place in [`super::people::PEOPLE`].
-    pub(super) person: usize,
-    pub(super) member: usize,
+    pub(crate) person: usize,
+    pub(crate) member: usize,
     /// The gateway that she is connected to.
-    pub(super) gateway: usize,
-    pub(super) deliveries: Vec<Delivery>,
+    pub(crate) gateway: usize,
+    pub(crate) deliveries: Vec<Delivery>,
     /// When each of her subscriptions that she was served by ended because she may see nothing any more; none: it was still
     /// there at the end.
-    pub(super) subscribed: Vec<Option<Timestamp>>,
+    pub(crate) subscribed: Vec<Option<Timestamp>>,
 }
 
 /// What the real parts answered when they were asked to heed everything that was written.
 #[derive(Debug, Clone)]
-pub(super) struct Answers {
-    pub(super) checks: Vec<Check>,
-    pub(super) allowed: Vec<bool>,
-    pub(super) at: Span,
+pub(crate) struct Answers {
+    pub(crate) checks: Vec<Check>,
+    pub(crate) allowed: Vec<bool>,
+    pub(crate) at: Span,
 }
 
 /// By cursor: who received it, and what the trail says that she could see.
-pub(super) type Records = BTreeMap<String, Vec<(String, Mask)>>;
+pub(crate) type Records = BTreeMap<String, Vec<(String, Mask)>>;
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct History {
-    pub(super) changes: Vec<Change>,
-    pub(super) answers: Vec<Answers>,
-    pub(super) events: Vec<Event>,
-    pub(super) watched: Vec<Watched>,
-    pub(super) records: Records,
+pub(crate) struct History {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) answers: Vec<Answers>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) watched: Vec<Watched>,
+    /// The gateway that did not hear of changes for a while.
+    pub(crate) troubled: Option<usize>,
+    pub(crate) records: Records,
 }
 
 /// Every delivery that the audit trail tells of.
-pub(super) async fn records(home: &Home) -> Records {
+pub(crate) async fn records(home: &Home) -> Records {
     let audiences = home.audit_audiences().await;
     let mut records = Records::new();
     for body in home.audit_bodies().await {

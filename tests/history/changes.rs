@@ -126,6 +126,7 @@ impl Changes {
         let member = if is_of_member { self.random.usize(..MEMBERS.len()) } else { 0 };
         let there = self.given.iter().position(|given| *given == (slot, member));
         let taken = there.is_some() && self.random.u8(..4) > 0;
+        // What could not be given is taken all the same: that changes nothing.
         if let (true, Some(place)) = (taken, there) {
             self.given.swap_remove(place);
         } else if there.is_none() {

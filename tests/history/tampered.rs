@@ -8,7 +8,7 @@ use super::{
 
 type Tampering = fn(&mut History);
 
-pub(super) const TAMPERINGS: [(Fault, Tampering); 7] = [
+pub(crate) const TAMPERINGS: [(Fault, Tampering); 8] = [
     (Fault::Shown, |history| *a_plan_number_at_the_nurse(history) = true),
     (Fault::Withheld, |history| *first_of_her_own(history).shown.first_mut().expect("it is selected") = false),
     (Fault::Missing, |history| drop(her_own(history).remove(0))),
@@ -18,6 +18,8 @@ pub(super) const TAMPERINGS: [(Fault, Tampering); 7] = [
     }),
     (Fault::OutOfOrder, |history| her_own(history).swap(0, 1)),
     (Fault::Unrecorded, |history| first_of_her_own(history).cursor.clear()),
+    // To the end, of the other member, of whom she may never see anything.
+    (Fault::Outlived, |history| history.watched[1].subscribed.push(None)),
     (Fault::OtherTruth, |history| {
         let allowed = &mut history.answers[0].allowed;
         allowed.iter_mut().for_each(|allowed| *allowed = !*allowed);

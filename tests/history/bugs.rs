@@ -12,6 +12,9 @@ use sluice_subscriptions::relationships::{
 
 type Real = Arc<dyn Relationships>;
 
+/// What stands between the gateways and what answers their checks.
+pub(crate) type Between = fn(Real) -> Real;
+
 /// What is done to each answer.
 type Mistake = Box<dyn Fn(&[Check], &mut Checked) + Send + Sync>;
 
@@ -21,7 +24,7 @@ struct Mistaken {
 }
 
 /// What was decided for the first of a batch goes for all of it.
-pub(super) fn the_heads_decision_is_reused(real: Real) -> Real {
+pub(crate) fn the_heads_decision_is_reused(real: Real) -> Real {
     mistaken(real, |checks, checked| {
         for number in 1..checks.len() {
             let same = |first: &Check| first.permission == checks[number].permission;
@@ -32,7 +35,7 @@ pub(super) fn the_heads_decision_is_reused(real: Real) -> Real {
 }
 
 /// What was answered once is answered again, whatever was written since.
-pub(super) fn the_revision_is_ignored(real: Real) -> Real {
+pub(crate) fn the_revision_is_ignored(real: Real) -> Real {
     let before: Mutex<HashMap<Check, bool>> = Mutex::default();
     mistaken(real, move |checks, checked| {
         let mut before = before.lock().unwrap();
@@ -43,7 +46,7 @@ pub(super) fn the_revision_is_ignored(real: Real) -> Real {
 }
 
 /// Nobody is told when a relationship expires.
-pub(super) fn the_timer_is_dropped(real: Real) -> Real {
+pub(crate) fn the_timer_is_dropped(real: Real) -> Real {
     mistaken(real, |_, checked| checked.until.fill(None))
 }
 

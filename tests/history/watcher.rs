@@ -74,7 +74,7 @@ impl Watcher {
                 }
                 Frame::Error(errors) => {
                     let code = errors[0]["extensions"]["code"].as_str();
-                    assert!(matches!(code, Some("PERMISSION_REVOKED" | "NOT_FOUND")), "{errors}");
+                    assert!(matches!(code, Some("PERMISSION_REVOKED" | "NOT_FOUND" | "UNAVAILABLE")), "{errors}");
                     if let Some(place) = served {
                         assert_eq!(code, Some("PERMISSION_REVOKED"), "it was served: {errors}");
                         self.watched.subscribed[place] = Some(at);
