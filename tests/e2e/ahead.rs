@@ -1,23 +1,19 @@
 //! What a subscription's events will be decided for is decided as it begins: the first of them need not wait.
 
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::LazyLock;
 
-use async_trait::async_trait;
 use serde_json::json;
 use sluice::{app::Altered, telemetry::Metrics};
 use sluice_schema::{
     proto::eligibility::{Benefit, Coverage, EligibilityCheck, EligibilityState},
     viewer::PurposeOfUse,
 };
-use sluice_subscriptions::relationships::{
-    Check as Asked, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision,
-    SubjectRef, Update,
-};
+use sluice_subscriptions::relationships::{ObjectRef, Relationship, SubjectRef, Update};
 use tokio::sync::watch;
 
 use crate::{
     harness::{Ws, soon},
-    installation::{Check, Gateway, GatewayOptions, Home, on_real_parts},
+    installation::{Check, Gateway, GatewayOptions, Home, answered_by, on_real_parts},
 };
 
 const EVENTS: &str = "subscription { events(channel: \"/members/m-1/**\") { payload {
@@ -30,33 +26,13 @@ const MEMBER: &str = "{ member(id: \"m-1\") { eligibility { checks { nodes { sta
 /// How many requests there were; of one gateway, since one test has one.
 static REQUESTS: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 
-struct Counted(Arc<dyn Relationships>);
-
-#[async_trait]
-impl Relationships for Counted {
-    async fn check_many(&self, consistency: Consistency, checks: &[Asked]) -> Result<Checked, RelationshipsError> {
-        let checked = self.0.check_many(consistency, checks).await;
-        REQUESTS.send_modify(|requests| *requests += 1);
-        checked
-    }
-
-    async fn write(&self, updates: Vec<Update>) -> Result<Revision, RelationshipsError> {
-        self.0.write(updates).await
-    }
-
-    async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
-        self.0.read(resource).await
-    }
-
-    fn follow(&self, heed: Weak<dyn Heed>) {
-        self.0.follow(heed);
-    }
-}
-
 #[tokio::test]
 async fn a_channels_first_event_is_decided_by_what_was_decided_as_it_was_subscribed_to() {
     let home = Home::new().await;
-    let altered = Altered { relationships: |real| Arc::new(Counted(real)), ..Altered::default() };
+    let altered = Altered {
+        relationships: |real| answered_by(real, |_, _| REQUESTS.send_modify(|requests| *requests += 1)),
+        ..Altered::default()
+    };
     let options = GatewayOptions { node: "a", environment: Vec::new(), metrics: Metrics::detached(), altered };
     let gateway = Gateway::open(&home, options).await;
     let object = |object_type: &str, id: &str| ObjectRef::new(object_type, &gateway.tenant, id);

@@ -22,7 +22,7 @@ pub(crate) use self::{
     check::Check,
     gateway::{Gateway, GatewayOptions},
     proxy::{Proxy, Way},
-    relationships::another_client,
+    relationships::{another_client, answered_by},
 };
 
 /// Shared by its processes. Nothing is left of it when the last clone is dropped.

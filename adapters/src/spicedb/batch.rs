@@ -49,7 +49,7 @@ impl Freshness {
     }
 
     /// As SpiceDB can be asked for it, for a request that was formed at this instant.
-    pub(super) async fn revision(&self, fresh: &Fresh, formed: Instant) -> Result<Self, Status> {
+    async fn revision(&self, fresh: &Fresh, formed: Instant) -> Result<Self, Status> {
         let holding = |at: Option<ZedToken>| at.map_or(Self::Full, |at| Self::Exact(wire::revision(at)));
         match self {
             Self::Full => fresh.since(formed).await.map(holding),
@@ -112,20 +112,23 @@ impl Batch {
         for Job { checks, reply, .. } in self.jobs {
             callers.push((checks.into_iter().map(&mut place).collect(), reply));
         }
-        (Asked { at: self.at, items }, Waiting { callers })
+        let request = CheckBulkPermissionsRequest { consistency: None, items, with_tracing: false };
+        (Asked { at: self.at, request }, Waiting { callers })
     }
 }
 
 pub(super) struct Asked {
-    pub(super) at: Freshness,
-    pub(super) items: Vec<CheckBulkPermissionsRequestItem>,
+    at: Freshness,
+    /// How consistent it is to be is not said yet.
+    pub(super) request: CheckBulkPermissionsRequest,
 }
 
 impl Asked {
-    /// `at` stands for what the callers asked for.
-    pub(super) fn request(&self, at: &Freshness) -> CheckBulkPermissionsRequest {
-        let consistency = wire::consistency(at.requirement());
-        CheckBulkPermissionsRequest { consistency, items: self.items.clone(), with_tracing: false }
+    /// Says it, for a request that was formed at this instant: by a revision that stands for what the callers asked for.
+    pub(super) async fn is_to_hold(&mut self, fresh: &Fresh, formed: Instant) -> Result<(), Status> {
+        let at = self.at.revision(fresh, formed).await?;
+        self.request.consistency = wire::consistency(at.requirement());
+        Ok(())
     }
 }
 

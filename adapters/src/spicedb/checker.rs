@@ -180,18 +180,18 @@ struct Sender {
 impl Sender {
     async fn send(&self, batch: Batch) {
         let formed = Instant::now();
-        let (asked, waiting) = batch.into_parts();
-        let result = timeout(self.client.deadline, self.ask(&asked, formed)).await;
+        let (mut asked, waiting) = batch.into_parts();
+        let result = timeout(self.client.deadline, self.ask(&mut asked, formed)).await;
         if matches!(result, Ok(Ok(_))) {
             self.answered.send_replace(Instant::now());
         }
-        waiting.answer(&asked.items, result.unwrap_or_else(|_| Err(too_late())));
+        waiting.answer(&asked.request.items, result.unwrap_or_else(|_| Err(too_late())));
     }
 
-    async fn ask(&self, asked: &Asked, formed: Instant) -> Result<CheckBulkPermissionsResponse, Status> {
-        let at = asked.at.revision(&self.fresh, formed).await?;
+    async fn ask(&self, asked: &mut Asked, formed: Instant) -> Result<CheckBulkPermissionsResponse, Status> {
+        asked.is_to_hold(&self.fresh, formed).await?;
         metrics::counter!("sluice_spicedb_requests_total", "call" => "check").increment(1);
-        let (client, request) = (&self.client, asked.request(&at));
+        let (client, request) = (&self.client, &asked.request);
         let call = || async { client.permissions().check_bulk_permissions(client.request(request.clone())).await };
         client.call(call).await.map(tonic::Response::into_inner)
     }

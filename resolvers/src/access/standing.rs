@@ -24,10 +24,8 @@ impl Change<'_> {
         let of_member = self.services.relationships.read(&self.object("member", member.as_str())).await;
         let herself = SubjectRef { object: self.object("user", self.scope.viewer.user.as_str()), relation: None };
         let is_hers = |one: &Relationship| one.subject == herself && IN_HER_PLACE.contains(&&*one.relation);
-        let mut ends: Option<Option<Timestamp>> = None;
-        for one in of_member.map_err(|error| fail(unread(&error)))?.iter().filter(|one| is_hers(one)) {
-            ends = Some(ends.map_or(one.expires, |other| latest(other, one.expires)));
-        }
+        let of_member = of_member.map_err(|error| fail(unread(&error)))?;
+        let ends = of_member.iter().filter(|one| is_hers(one)).map(|one| one.expires).reduce(latest);
         match ends {
             Some(ends) => Ok(until.into_iter().chain(ends).min()),
             None => Err(fail(self.scope.deny(&format!("Member/{member}")))),

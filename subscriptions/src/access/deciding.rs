@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sluice_schema::{
-    access::{Mask, Permission, Round, permissions, permissions_for},
-    viewer::PurposeOfUse,
-};
+use sluice_schema::access::{Mask, Permission, Round, permissions, permissions_for};
 
 use super::{Decided, Question, resource, subject};
 use crate::relationships::Check;
@@ -27,7 +24,7 @@ pub(super) struct Deciding<'q> {
 
 impl<'q> Deciding<'q> {
     pub(super) fn new(question: &'q Question<'q>, act: Option<&'static str>) -> Self {
-        debug_assert!(is_whole(question.demand), "a kept decision would answer for what was not asked about");
+        debug_assert!(is_whole(question), "a kept decision would answer for what was not asked about");
         let decided = Decided { mask: Mask::NOTHING, may: false, revision: Arc::default(), until: None };
         Self { question, act, asked: Vec::new(), decided }
     }
@@ -80,10 +77,7 @@ impl<'q> Deciding<'q> {
 }
 
 /// Whether it demands, with what only one round asks about, also what spares that round.
-fn is_whole(demand: Mask) -> bool {
-    let spares = |permission: &&Permission| permission.opens().within(demand) != Mask::NOTHING;
-    permissions(PurposeOfUse::PatientRequest)
-        .iter()
-        .filter(spares)
-        .all(|permission| permission.is_spared_within(demand))
+fn is_whole(Question { viewer, demand, .. }: &Question<'_>) -> bool {
+    let demanded = |permission: &&Permission| permission.opens().within(*demand) != Mask::NOTHING;
+    permissions(viewer.purpose).iter().filter(demanded).all(|permission| permission.is_spared_within(*demand))
 }

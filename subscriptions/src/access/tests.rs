@@ -10,31 +10,9 @@ use sluice_schema::{
 };
 
 use super::*;
-use crate::relationships::{Embedded, NoJournal, Relationship, Revision, SCHEMA, SubjectRef, Update};
-
-/// Says yes to everything, and counts what it was asked.
-#[derive(Default)]
-struct YesMan(Mutex<Vec<usize>>);
-
-#[async_trait]
-impl Relationships for YesMan {
-    async fn check_many(&self, _: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
-        self.0.lock().unwrap().push(checks.len());
-        Ok(Checked {
-            revision: Revision("1".into()),
-            allowed: vec![true; checks.len()],
-            until: vec![None; checks.len()],
-        })
-    }
-
-    async fn write(&self, _: Vec<Update>) -> Result<Revision, RelationshipsError> {
-        Err(RelationshipsError::Invalid("not asked for here".into()))
-    }
-
-    async fn read(&self, _: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
-        Ok(Vec::new())
-    }
-}
+use crate::relationships::{
+    Checked, Embedded, NoJournal, Relationship, RelationshipsError, Revision, SCHEMA, SubjectRef, Update,
+};
 
 /// A viewer of a tenant.
 fn viewer(tenant: &str, purpose: PurposeOfUse) -> Viewer {
@@ -44,7 +22,7 @@ fn viewer(tenant: &str, purpose: PurposeOfUse) -> Viewer {
 
 #[tokio::test]
 async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
-    let relationships = Arc::new(YesMan::default());
+    let relationships = Arc::new(Granted::default());
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let member: MemberId = "m-1".parse().unwrap();
     use PurposeOfUse::{Operations, PatientRequest, Payment, Treatment};
@@ -57,14 +35,14 @@ async fn what_does_not_exist_costs_as_many_checks_and_is_shown_to_nobody() {
         assert!(mask != Mask::NOTHING && nothing == Mask::NOTHING, "{purpose:?}");
         access.may(there, REQUEST_ELIGIBILITY_CHECK).await.unwrap();
         access.may(missing, REQUEST_ELIGIBILITY_CHECK).await.unwrap();
-        let asked = std::mem::take(&mut *relationships.0.lock().unwrap());
+        let asked = std::mem::take(&mut *relationships.1.lock().unwrap());
         assert_eq!((asked[0], asked[2]), (asked[1], asked[3]), "{purpose:?}");
     }
 }
 
 #[tokio::test]
 async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
-    let relationships = Arc::new(YesMan::default());
+    let relationships = Arc::new(Granted::default());
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let member: MemberId = "m-1".parse().unwrap();
     let viewer = viewer("acme", PurposeOfUse::Payment);
@@ -74,19 +52,21 @@ async fn nothing_is_asked_that_the_answer_does_not_depend_on() {
         let question = Question { viewer: &viewer, member: Some(&member), demand };
         let mask = only(access.decide_for(&[question]).await.unwrap()).mask;
         assert_eq!(mask, mask.within(demand), "what was not asked about stays closed");
-        assert_eq!(std::mem::take(&mut *relationships.0.lock().unwrap()), [checks]);
+        assert_eq!(std::mem::take(&mut *relationships.1.lock().unwrap()), [checks]);
     }
 }
 
-/// Answers by these names, and counts what it was asked.
-struct Granted(&'static [&'static str], Mutex<Vec<usize>>);
+/// Says yes to these, and counts what it was asked; none: to everything.
+#[derive(Default)]
+struct Granted(Option<&'static [&'static str]>, Mutex<Vec<usize>>);
 
 #[async_trait]
 impl Relationships for Granted {
     async fn check_many(&self, _: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
         let mut asked = self.1.lock().unwrap();
         asked.push(checks.len());
-        let allowed = checks.iter().map(|check| self.0.contains(&&*check.permission)).collect();
+        let is_granted = |check: &Check| self.0.is_none_or(|granted| granted.contains(&&*check.permission));
+        let allowed = checks.iter().map(is_granted).collect();
         let revision = Revision(asked.len().to_string().into());
         Ok(Checked { revision, allowed, until: vec![None; checks.len()] })
     }
@@ -112,43 +92,13 @@ async fn who_sees_it_as_the_member_is_not_asked_about_as_family() {
         (&[], &[1, 2], Visibilities::NONE),
     ];
     for (granted, rounds, visibilities) in cases {
-        let relationships = Arc::new(Granted(granted, Mutex::default()));
+        let relationships = Arc::new(Granted(Some(granted), Mutex::default()));
         let access = Access::new(relationships.clone(), Duration::from_secs(1));
         let (viewer, member) = (viewer("acme", PurposeOfUse::PatientRequest), "m-1".parse().unwrap());
         let question = Question { viewer: &viewer, member: Some(&member), demand };
         let decided = only(access.decide(&[question]).await.unwrap());
         assert_eq!((decided.mask.visibilities, &*relationships.1.lock().unwrap()), (visibilities, &rounds.to_vec()));
         assert_eq!(&*decided.revision, "1", "of both");
-    }
-}
-
-/// Has something else written before the second request.
-struct Overtaken {
-    embedded: Embedded,
-    meanwhile: Mutex<Vec<Update>>,
-    asked: Mutex<Vec<Consistency>>,
-}
-
-#[async_trait]
-impl Relationships for Overtaken {
-    async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
-        let meanwhile = match consistency {
-            Consistency::At(_) => std::mem::take(&mut *self.meanwhile.lock().unwrap()),
-            _ => Vec::new(),
-        };
-        if !meanwhile.is_empty() {
-            self.embedded.write(meanwhile).await?;
-        }
-        self.asked.lock().unwrap().push(consistency.clone());
-        self.embedded.check_many(consistency, checks).await
-    }
-
-    async fn write(&self, updates: Vec<Update>) -> Result<Revision, RelationshipsError> {
-        self.embedded.write(updates).await
-    }
-
-    async fn read(&self, resource: &ObjectRef) -> Result<Vec<Relationship>, RelationshipsError> {
-        self.embedded.read(resource).await
     }
 }
 
@@ -165,8 +115,7 @@ async fn a_decision_is_by_one_state_and_never_put_together_from_two() {
     let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
     embedded.write(vec![Update::Touch(relation("family"))]).await.unwrap();
     let becomes = vec![Update::Delete(relation("family")), Update::Touch(relation("personal_representative"))];
-    let relationships = Overtaken { embedded, meanwhile: Mutex::new(becomes), asked: Mutex::default() };
-    let relationships = Arc::new(relationships);
+    let relationships = Arc::new(Counted { meanwhile: Mutex::new(becomes), ..Counted::over(embedded) });
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let visibilities = Visibilities::of(Visibility::Member).with(Visibilities::of(Visibility::FamilyCoverage));
     let member = "m-1".parse().unwrap();
@@ -201,12 +150,26 @@ async fn what_goes_for_a_tenant_is_asked_anew_each_time() {
 /// Counts who asks how, of an evaluator that tells of every change.
 struct Counted {
     embedded: Embedded,
+    /// Written before anything is asked at a revision.
+    meanwhile: Mutex<Vec<Update>>,
     asked: Mutex<Vec<Consistency>>,
+}
+
+impl Counted {
+    fn over(embedded: Embedded) -> Self {
+        Self { embedded, meanwhile: Mutex::default(), asked: Mutex::default() }
+    }
 }
 
 #[async_trait]
 impl Relationships for Counted {
     async fn check_many(&self, consistency: Consistency, checks: &[Check]) -> Result<Checked, RelationshipsError> {
+        if let Consistency::At(_) = consistency {
+            let meanwhile = std::mem::take(&mut *self.meanwhile.lock().unwrap());
+            if !meanwhile.is_empty() {
+                self.embedded.write(meanwhile).await?;
+            }
+        }
         self.asked.lock().unwrap().push(consistency.clone());
         self.embedded.check_many(consistency, checks).await
     }
@@ -227,7 +190,7 @@ impl Relationships for Counted {
 #[tokio::test]
 async fn what_is_strict_is_asked_about_each_time_and_never_kept() {
     let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
-    let relationships = Arc::new(Counted { embedded, asked: Mutex::default() });
+    let relationships = Arc::new(Counted::over(embedded));
     let access = Access::new(relationships.clone(), Duration::from_secs(1));
     let viewer = viewer("acme", PurposeOfUse::PatientRequest);
     let herself = Relationship {

@@ -21,9 +21,12 @@ impl UnderWay {
     }
 
     /// Waits until all that began before this call is over.
-    pub(super) async fn begun_before_now(&self) {
-        for generation in self.next_generation() {
-            generation.wait().await;
+    pub(super) fn begun_before_now(&self) -> impl Future<Output = ()> + use<> {
+        let generations = self.next_generation();
+        async move {
+            for generation in generations {
+                generation.wait().await;
+            }
         }
     }
 
@@ -50,22 +53,14 @@ mod tests {
         let under_way = UnderWay::default();
         under_way.begun_before_now().await;
         let first = under_way.begin();
-        let pending = |under_way: &UnderWay| {
-            let waiting = under_way.next_generation();
-            async move {
-                for generation in waiting {
-                    generation.wait().await;
-                }
-            }
-        };
-        let one = pending(&under_way);
+        let one = under_way.begun_before_now();
         let _second = under_way.begin();
         tokio::pin!(one);
         timeout(Duration::from_secs(1), one.as_mut()).await.expect_err("the first is under way");
         drop(first);
         timeout(Duration::from_secs(1), one).await.expect("the second began later");
         let _third = under_way.begin();
-        timeout(Duration::from_secs(1), pending(&under_way))
+        timeout(Duration::from_secs(1), under_way.begun_before_now())
             .await
             .expect_err("the second is under way, for whoever asks now");
     }
