@@ -48,12 +48,12 @@ impl Freshness {
         }
     }
 
-    /// As SpiceDB can be asked for it, for a request that was formed at this instant.
-    async fn revision(&self, fresh: &Fresh, formed: Instant) -> Result<Self, Status> {
+    /// As SpiceDB can be asked for it, for callers of whom the last came at this instant.
+    async fn revision(&self, fresh: &Fresh, came: Instant) -> Result<Self, Status> {
         let holding = |at: Option<ZedToken>| at.map_or(Self::Full, |at| Self::Exact(wire::revision(at)));
         match self {
-            Self::Full => fresh.since(formed).await.map(holding),
-            Self::Told => fresh.since(fresh.last_told().unwrap_or(formed)).await.map(holding),
+            Self::Full => fresh.since(came).await.map(holding),
+            Self::Told => fresh.since(fresh.last_told().unwrap_or(came)).await.map(holding),
             at => Ok(at.clone()),
         }
     }
@@ -73,19 +73,23 @@ pub(super) type Answer = Result<Checked, RelationshipsError>;
 /// One caller's checks, at most [`MAX_CHECKS`].
 pub(super) struct Job {
     pub(super) at: Freshness,
+    /// When the caller came.
+    pub(super) came: Instant,
     pub(super) checks: Vec<Check>,
     pub(super) reply: oneshot::Sender<Answer>,
 }
 
 pub(super) struct Batch {
     at: Freshness,
+    /// When the last of the callers came.
+    came: Instant,
     checks: usize,
     jobs: Vec<Job>,
 }
 
 impl Batch {
     pub(super) fn of(job: Job) -> Self {
-        Self { at: job.at.clone(), checks: job.checks.len(), jobs: vec![job] }
+        Self { at: job.at.clone(), came: job.came, checks: job.checks.len(), jobs: vec![job] }
     }
 
     /// Takes the job in, or gives it back where it does not fit.
@@ -94,7 +98,8 @@ impl Batch {
         if self.checks + job.checks.len() > MAX_CHECKS {
             return Err(job);
         }
-        (self.at, self.checks) = (at, self.checks + job.checks.len());
+        (self.at, self.came) = (at, self.came.max(job.came));
+        self.checks += job.checks.len();
         self.jobs.push(job);
         Ok(())
     }
@@ -113,20 +118,22 @@ impl Batch {
             callers.push((checks.into_iter().map(&mut place).collect(), reply));
         }
         let request = CheckBulkPermissionsRequest { consistency: None, items, with_tracing: false };
-        (Asked { at: self.at, request }, Waiting { callers })
+        (Asked { at: self.at, came: self.came, request }, Waiting { callers })
     }
 }
 
 pub(super) struct Asked {
     at: Freshness,
+    came: Instant,
     /// How consistent it is to be is not said yet.
     pub(super) request: CheckBulkPermissionsRequest,
 }
 
 impl Asked {
-    /// Says it, for a request that was formed at this instant: by a revision that stands for what the callers asked for.
-    pub(super) async fn is_to_hold(&mut self, fresh: &Fresh, formed: Instant) -> Result<(), Status> {
-        let at = self.at.revision(fresh, formed).await?;
+    /// Says it, by a revision that stands for what the callers asked for. It need not be newer than the last of them: a crowd that
+    /// came together and takes many requests shares one.
+    pub(super) async fn is_to_hold(&mut self, fresh: &Fresh) -> Result<(), Status> {
+        let at = self.at.revision(fresh, self.came).await?;
         self.request.consistency = wire::consistency(at.requirement());
         Ok(())
     }

@@ -92,8 +92,9 @@ impl Checker {
     async fn submit(&self, at: Freshness, checks: &[Check], turn: Turn) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
         let queue = if turn == Turn::Ahead { &self.ahead } else { &self.queue };
+        let job = Job { at, came: Instant::now(), checks: checks.to_vec(), reply };
         // When the task is gone the reply is dropped, which is the answer.
-        let _ = queue.send(Job { at, checks: checks.to_vec(), reply }).await;
+        let _ = queue.send(job).await;
         answer
     }
 }
@@ -179,17 +180,16 @@ struct Sender {
 
 impl Sender {
     async fn send(&self, batch: Batch) {
-        let formed = Instant::now();
         let (mut asked, waiting) = batch.into_parts();
-        let result = timeout(self.client.deadline, self.ask(&mut asked, formed)).await;
+        let result = timeout(self.client.deadline, self.ask(&mut asked)).await;
         if matches!(result, Ok(Ok(_))) {
             self.answered.send_replace(Instant::now());
         }
         waiting.answer(&asked.request.items, result.unwrap_or_else(|_| Err(too_late())));
     }
 
-    async fn ask(&self, asked: &mut Asked, formed: Instant) -> Result<CheckBulkPermissionsResponse, Status> {
-        asked.is_to_hold(&self.fresh, formed).await?;
+    async fn ask(&self, asked: &mut Asked) -> Result<CheckBulkPermissionsResponse, Status> {
+        asked.is_to_hold(&self.fresh).await?;
         metrics::counter!("sluice_spicedb_requests_total", "call" => "check").increment(1);
         let (client, request) = (&self.client, &asked.request);
         let call = || async { client.permissions().check_bulk_permissions(client.request(request.clone())).await };

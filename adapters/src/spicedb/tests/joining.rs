@@ -8,7 +8,7 @@ use spicedb_grpc_tonic::v1::{ZedToken, consistency::Requirement};
 use super::{
     super::batch::MAX_CHECKS,
     DEADLINE, at_least, begin, begin_with, checks, connect,
-    server::{REVISION, Server, WRITTEN, each, even},
+    server::{REVISION, Server, each, even, written},
 };
 
 const CALLERS: usize = 100;
@@ -149,8 +149,8 @@ async fn requirement_for(one: Consistency, other: Consistency) -> Requirement {
 
 #[tokio::test]
 async fn a_joined_request_is_as_fresh_as_each_caller_wants() {
-    // The revision of a write of its own holds everything that was written before it.
-    let (full, a) = (Requirement::AtExactSnapshot(token(WRITTEN)), Requirement::AtLeastAsFresh(token("a")));
+    // The revision of a write of its own holds everything that was written before it; the first one's was written before these came.
+    let (full, a) = (Requirement::AtExactSnapshot(token(&written(2))), Requirement::AtLeastAsFresh(token("a")));
     for (one, other, expected) in [
         (Consistency::Full, Consistency::Full, &full),
         (at_least("a"), at_least("a"), &a),
@@ -161,6 +161,29 @@ async fn a_joined_request_is_as_fresh_as_each_caller_wants() {
         let sent = requirement_for(one.clone(), other.clone()).await;
         assert_eq!(sent, *expected, "{one:?} and {other:?}");
     }
+}
+
+/// However many requests it takes: what was written before any of them came is in it.
+#[tokio::test]
+async fn a_crowd_that_came_together_shares_one_write() {
+    const CROWD: usize = 3;
+    let server = Server::start(each(even)).await;
+    let spicedb = connect(&server, DEADLINE, 1).await;
+    server.stall();
+    let mut callers = vec![begin(&spicedb, Consistency::Full, checks(["first-0"])).await];
+    server.was_asked(1).await;
+    for caller in 0..CROWD {
+        let users: Vec<_> = (0..MAX_CHECKS).map(|number| format!("u-{caller}-{number}")).collect();
+        callers.push(begin(&spicedb, Consistency::Full, checks(users.iter().map(|user| &**user))).await);
+    }
+    server.go_on();
+    for caller in callers.drain(..) {
+        caller.await.unwrap();
+    }
+    begin(&spicedb, Consistency::Full, checks(["later-0"])).await.await.unwrap();
+    let sent = server.requests().into_iter().map(|request| request.consistency.unwrap().requirement.unwrap());
+    let expected = [1, 2, 2, 2, 3].map(|number| Requirement::AtExactSnapshot(token(&written(number))));
+    assert_eq!(sent.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
@@ -182,7 +205,7 @@ async fn the_rest_of_a_large_call_is_asked_at_the_first_ones_revision_and_joined
     });
     let expected = [
         (MAX_CHECKS, Requirement::AtLeastAsFresh(token("a"))),
-        (1, Requirement::AtExactSnapshot(token(WRITTEN))),
+        (1, Requirement::AtExactSnapshot(token(&written(1)))),
         (1, Requirement::AtExactSnapshot(token(REVISION))),
     ];
     assert_eq!(sent.collect::<Vec<_>>(), expected);

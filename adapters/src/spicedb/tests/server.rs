@@ -1,6 +1,13 @@
 //! SpiceDB's services in this process, which answer as they are told and remember what they were asked.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use spicedb_grpc_tonic::v1::{
     CheckBulkPermissionsPair, CheckBulkPermissionsRequest, CheckBulkPermissionsRequestItem,
@@ -24,8 +31,10 @@ pub(super) type Reply = Result<CheckBulkPermissionsResponse, Status>;
 /// The revision of every answer.
 pub(super) const REVISION: &str = "r-1";
 
-/// The revision of every write.
-pub(super) const WRITTEN: &str = "w-1";
+/// The revision of a write, the first of which is 1.
+pub(super) fn written(number: usize) -> String {
+    format!("w-{number}")
+}
 
 /// Ends with its connections where it is dropped.
 pub(super) struct Server {
@@ -39,6 +48,7 @@ struct State {
     stalled: watch::Sender<bool>,
     /// How long an answer takes.
     takes: watch::Sender<Duration>,
+    writes: AtomicUsize,
     reply: Box<dyn Fn(&CheckBulkPermissionsRequest) -> Reply + Send + Sync>,
 }
 
@@ -48,8 +58,10 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let (asked, stalled) = (watch::Sender::new(Vec::new()), watch::Sender::new(false));
         let takes = watch::Sender::new(Duration::ZERO);
-        let state = Arc::new(State { asked, stalled, takes, reply: Box::new(reply) });
-        let router = tonic::transport::Server::builder().add_service(Permissions(state.clone())).add_service(Schemas);
+        let state = Arc::new(State { asked, stalled, takes, writes: AtomicUsize::new(0), reply: Box::new(reply) });
+        let router = tonic::transport::Server::builder()
+            .add_service(Permissions(state.clone()))
+            .add_service(Schemas(state.clone()));
         let task = tokio::spawn(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await.unwrap() });
         Self { port, state, _task: AbortOnDropHandle::new(task) }
     }
@@ -145,7 +157,7 @@ impl Service<Request<CheckBulkPermissionsRequest>> for Permissions {
 
 /// The schema service: a schema that is asked for at the start.
 #[derive(Clone)]
-struct Schemas;
+struct Schemas(Arc<State>);
 
 impl NamedService for Schemas {
     const NAME: &'static str = "authzed.api.v1.SchemaService";
@@ -169,7 +181,7 @@ impl Service<Request<ReadSchemaRequest>> for Schemas {
 
 /// Writes are answered at once, whether or not checks are stalled.
 #[derive(Clone)]
-struct Writes;
+struct Writes(Arc<State>);
 
 impl Service<Request<WriteRelationshipsRequest>> for Writes {
     type Response = Response<WriteRelationshipsResponse>;
@@ -181,7 +193,8 @@ impl Service<Request<WriteRelationshipsRequest>> for Writes {
     }
 
     fn call(&mut self, _: Request<WriteRelationshipsRequest>) -> Self::Future {
-        let written_at = Some(ZedToken { token: WRITTEN.to_owned() });
+        let number = 1 + self.0.writes.fetch_add(1, Ordering::Relaxed);
+        let written_at = Some(ZedToken { token: written(number) });
         Box::pin(async { Ok(Response::new(WriteRelationshipsResponse { written_at })) })
     }
 }
@@ -201,7 +214,8 @@ macro_rules! over_http {
             fn call(&mut self, request: http::Request<Body>) -> Self::Future {
                 if !request.uri().path().ends_with($method) {
                     let codec = ProstCodec::<WriteRelationshipsResponse, WriteRelationshipsRequest>::default();
-                    return Box::pin(async move { Ok(Grpc::new(codec).unary(Writes, request).await) });
+                    let writes = Writes(self.0.clone());
+                    return Box::pin(async move { Ok(Grpc::new(codec).unary(writes, request).await) });
                 }
                 let service = self.clone();
                 let codec = ProstCodec::<$response, $request>::default();

@@ -58,7 +58,7 @@ impl World {
         let permissions = schema.permissions().map(|(object_type, name)| (object_type.to_owned(), name.to_owned()));
         let mut permissions: Vec<_> = permissions.collect();
         permissions.sort();
-        Self { kinds, permissions, objects: if circular { 4 } else { 2 }, circular }
+        Self { kinds, permissions, objects: if circular { 3 } else { 2 }, circular }
     }
 }
 

@@ -39,20 +39,21 @@ pub(super) fn schema(rng: &mut Rng) -> String {
 /// Of the relations, and of the permissions before this one.
 fn expression(rng: &mut Rng, permission: usize, depth: usize) -> String {
     if depth > 0 && rng.usize(..2) == 0 {
-        let operator = [" + ", " & ", " - "][rng.usize(..3)];
+        // Most relationships are not there: what asks for all of them, or takes from them, is seldom granted.
+        let operator = [" + ", " + ", " + ", " & ", " - "][rng.usize(..5)];
         let parts: Vec<_> = (0..rng.usize(2..4)).map(|_| expression(rng, permission, depth - 1)).collect();
         return format!("({})", parts.join(operator));
     }
-    match rng.usize(..11) {
+    match rng.usize(..22) {
         0 => "nil".to_owned(),
-        1..=6 => {
+        1..=13 => {
             let own = [&RELATIONS[..], &["public"], &PERMISSIONS[..permission]].concat();
             own[rng.usize(..own.len())].to_owned()
         }
         number => {
             let target = [&RELATIONS[..], &["public"], &PERMISSIONS[..]].concat();
             let (relation, target) = (RELATIONS[rng.usize(..2)], target[rng.usize(..target.len())]);
-            if number == 7 { format!("{relation}.any({target})") } else { format!("{relation}->{target}") }
+            if number < 16 { format!("{relation}.any({target})") } else { format!("{relation}->{target}") }
         }
     }
 }
