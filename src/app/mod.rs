@@ -17,7 +17,7 @@ mod workers;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use sluice_resolvers::{Graph, Limits, Services};
 use sluice_subscriptions::{
     access::Access,
@@ -131,7 +131,8 @@ impl App {
         // WebSockets outlive the server that upgraded them: they are waited for by name.
         let connections = TaskTracker::new();
         let router = self.router(drain.clone(), connections.clone());
-        let server = tokio::spawn(serve(listener, router, drain.clone()));
+        let idle = self.config.transports.idle_timeout;
+        let server = tokio::spawn(transports::serve(listener, router, idle, drain.clone()));
         self.health.accepting(true);
         self.announce(address)?;
         let failed = tokio::select! {
@@ -194,16 +195,6 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-async fn serve(listener: TcpListener, router: Router, drain: CancellationToken) -> io::Result<()> {
-    // An event must not wait for the next one to fill a segment.
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "Nagle's algorithm stays on for a connection");
-        }
-    });
-    axum::serve(listener, router).with_graceful_shutdown(async move { drain.cancelled().await }).await
 }
 
 /// The way in, with the engine behind it.

@@ -32,6 +32,13 @@ pub struct TransportConfig {
     /// How much may wait to be sent to all WebSockets together. Past it those who have something waiting are told to resume
     /// by cursor as well; whoever keeps up is served on.
     pub max_queued_bytes_of_all: usize,
+    /// How long a connection may go without a whole request head on it, from its beginning or from the answer before. WebSockets
+    /// have pings instead.
+    #[serde(rename = "idle_timeout_ms", deserialize_with = "milliseconds")]
+    pub idle_timeout: Duration,
+    /// How long the body of a POST may take to come.
+    #[serde(rename = "body_timeout_ms", deserialize_with = "milliseconds")]
+    pub body_timeout: Duration,
     /// How long a WebSocket client may take until its `connection_init`.
     #[serde(rename = "init_timeout_ms", deserialize_with = "milliseconds")]
     pub init_timeout: Duration,
@@ -72,6 +79,8 @@ impl Default for TransportConfig {
             max_concurrency: 16,
             max_queued_bytes: 1024 * 1024,
             max_queued_bytes_of_all: 256 * 1024 * 1024,
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(10),
             init_timeout: Duration::from_secs(3),
             ping_interval: Duration::from_secs(25),
             max_silent_intervals: 2,
@@ -111,6 +120,8 @@ impl TransportConfig {
             ("max_queued_bytes", self.max_queued_bytes),
             ("max_queued_bytes_of_all", self.max_queued_bytes_of_all),
             ("max_silent_intervals", self.max_silent_intervals as usize),
+            ("idle_timeout_ms", self.idle_timeout.as_millis() as usize),
+            ("body_timeout_ms", self.body_timeout.as_millis() as usize),
             ("init_timeout_ms", self.init_timeout.as_millis() as usize),
             ("ping_interval_ms", self.ping_interval.as_millis() as usize),
             ("close_timeout_ms", self.close_timeout.as_millis() as usize),

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Answer, Gate, GraphqlRequest, OperationType, Parsed, Polled, Subscription, Transport, TransportConfig,
+    Answer, Gate, GraphqlRequest, OperationType, Parsed, Polled, Subscription, Transport, TransportConfig, serve,
     tracked_router,
 };
 
@@ -91,8 +91,9 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = TaskTracker::new();
+        let idle = config.idle_timeout;
         let routes = tracked_router(gate.clone(), config, drain.clone(), tasks.clone());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
+        tokio::spawn(serve(listener, routes, idle, CancellationToken::new()));
         Self { address, gate, drain, tasks, asked }
     }
 

@@ -13,9 +13,10 @@ use sluice_schema::{
     error::{ClientError, Code},
     viewer::Viewer,
 };
+use tokio::time::timeout;
 
 use super::{
-    Answer, GraphqlRequest, OperationType, Parsed, Transport,
+    Answer, GraphqlRequest, OperationType, Parsed, Transport, TransportConfig,
     admitted::Admitted,
     bearer,
     negotiate::{Media, is_json},
@@ -49,7 +50,7 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
     let viewer = Arc::new(bearer::authenticate(&*context.gate, request.headers()).await?);
     context.viewers.begin(&viewer)?;
     let held = context.viewers.operate(&viewer)?;
-    let request = read(request, context.config.max_body_bytes).await?;
+    let request = read(request, &context.config).await?;
     match context.gate.parse(request) {
         Err(error) => Ok(not_executed(media, http_status(error.code), error_body(&error))),
         Ok(parsed) if parsed.operation_type() == OperationType::Subscription => Err(refused(
@@ -95,10 +96,13 @@ fn not_executed(media: Media, status: StatusCode, body: impl Into<axum::body::Bo
     respond(if is_old { StatusCode::OK } else { status }, media.content_type(), body)
 }
 
-async fn read(request: Request, limit: usize) -> Result<GraphqlRequest, Refused> {
+async fn read(request: Request, config: &TransportConfig) -> Result<GraphqlRequest, Refused> {
+    let (limit, wait) = (config.max_body_bytes, config.body_timeout);
+    let late =
+        || refused(StatusCode::REQUEST_TIMEOUT, format!("The body did not come within {} ms.", wait.as_millis()));
+    let large = || refused(StatusCode::PAYLOAD_TOO_LARGE, format!("The body may have {limit} bytes at most."));
+    let body = timeout(wait, to_bytes(request.into_body(), limit)).await.map_err(|_| late())?;
     // The other error is a client that went away, and that sees no answer.
-    let body = to_bytes(request.into_body(), limit)
-        .await
-        .map_err(|_| refused(StatusCode::PAYLOAD_TOO_LARGE, format!("The body may have {limit} bytes at most.")))?;
+    let body = body.map_err(|_| large())?;
     GraphqlRequest::parse(&body).map_err(|text| refused(StatusCode::BAD_REQUEST, text))
 }

@@ -10,6 +10,7 @@ mod long_poll;
 mod negotiate;
 mod origin;
 mod router;
+mod server;
 pub mod status;
 mod viewers;
 mod websocket;
@@ -22,6 +23,8 @@ mod fake;
 mod forgery_tests;
 #[cfg(test)]
 mod http_tests;
+#[cfg(test)]
+mod server_tests;
 
 use std::sync::Arc;
 
@@ -37,6 +40,7 @@ use sluice_subscriptions::{
 
 pub use config::{InvalidTransportConfig, TransportConfig};
 pub use router::{router, tracked_router};
+pub use server::serve;
 pub use sluice_resolvers::{Answer, OperationType};
 pub use sluice_subscriptions::engine::Polled;
 

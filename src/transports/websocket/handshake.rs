@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use hyper::upgrade::OnUpgrade;
-use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tungstenite::handshake::server::create_response_with_body;
 
@@ -47,7 +47,7 @@ impl Upgrade {
         let socket = async {
             // The client may be gone before it had the response.
             let upgraded = socket.await.ok()?;
-            let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
+            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
                 tracing::error!("a connection is no TCP socket: its WebSocket can't be served");
                 return None;
             };
