@@ -15,10 +15,6 @@ use super::{
 /// How long a change that others made may go unheeded: `spicedb.max_staleness_ms`, as it is without being set.
 pub(super) const STALENESS: SignedDuration = SignedDuration::from_secs(2);
 
-/// The same where everything that was written is asked for. SpiceDB shares one look at its head among requests that come
-/// together (ADR 20), and such a look takes so long at most.
-const STRICT: SignedDuration = SignedDuration::from_millis(250);
-
 /// A grant ends by SpiceDB's clock, its database's and the gateway's, each as it comes to be read: it may be so much early
 /// or late.
 const EARLY: SignedDuration = SignedDuration::from_millis(100);
@@ -116,7 +112,8 @@ impl<'h> Truth<'h> {
 fn heeded_within(change: &Change, gateway: usize, strict: bool) -> SignedDuration {
     match change.through {
         Through::Gateway(other) if other == gateway => SignedDuration::ZERO,
-        _ if strict => STRICT,
+        // Everything that was written is asked for.
+        _ if strict => SignedDuration::ZERO,
         _ => STALENESS,
     }
 }

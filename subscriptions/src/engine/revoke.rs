@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How many are decided anew in one question.
-const TOGETHER: usize = 500;
+pub(super) const TOGETHER: usize = 500;
 
 /// What was decided about subscriptions that stand and fall with a member.
 #[derive(Default)]
@@ -26,40 +26,44 @@ pub(super) struct Decisions {
     pub(super) expiring: Vec<(Timestamp, u64)>,
 }
 
-/// Decides about those that a change may have touched.
-///
-/// # Errors
-/// It can't be decided now: ask again.
+/// Decides about those that a change may have touched. What was decided until it could not be is to be heeded as well; then
+/// ask again about all.
 pub(super) async fn after<'l>(
     access: &Access,
     subscriptions: impl Iterator<Item = &'l Arc<Live>>,
     touched: &[Touched],
-) -> Result<Decisions, AccessUnavailable> {
+) -> (Decisions, Result<(), AccessUnavailable>) {
     let affected = Affected::by(touched);
     let is_affected =
         |live: &&Arc<Live>| live.root.as_ref().is_some_and(|root| affected.includes(&live.viewer, &root.member));
     decide(access, subscriptions.filter(is_affected).cloned().collect()).await
 }
 
-/// Decides about each of these.
-///
-/// # Errors
-/// As [`after`].
-pub(super) async fn decide(access: &Access, lives: Vec<Arc<Live>>) -> Result<Decisions, AccessUnavailable> {
+/// Decides about each of these, as [`after`].
+pub(super) async fn decide(access: &Access, lives: Vec<Arc<Live>>) -> (Decisions, Result<(), AccessUnavailable>) {
     let mut decisions = Decisions::default();
     for lives in lives.chunks(TOGETHER) {
+        if let Err(unavailable) = decisions.about(access, lives).await {
+            return (decisions, Err(unavailable));
+        }
+    }
+    (decisions, Ok(()))
+}
+
+impl Decisions {
+    async fn about(&mut self, access: &Access, lives: &[Arc<Live>]) -> Result<(), AccessUnavailable> {
         let asked: Vec<_> = lives.iter().filter_map(|live| Some((live, live.root.as_ref()?))).collect();
         let questions: Vec<_> = asked.iter().map(|(live, root)| question(live, root)).collect();
         let decided = access.decide(&questions).await?;
         for ((live, root), decided) in asked.into_iter().zip(decided) {
             if !decided.mask.sees(root.label) {
-                decisions.revoked.push(live.clone());
+                self.revoked.push(live.clone());
             } else if let Some(until) = decided.until {
-                decisions.expiring.push((until, live.id));
+                self.expiring.push((until, live.id));
             }
         }
+        Ok(())
     }
-    Ok(decisions)
 }
 
 /// Whether the viewer may see what the subscription stands and falls with.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -35,27 +35,34 @@ impl Relationships for Unavailable {
 #[derive(Clone)]
 pub struct Switchable {
     inner: Arc<dyn Relationships>,
-    away: Arc<AtomicBool>,
+    /// How many calls go through yet.
+    left: Arc<AtomicUsize>,
 }
 
 impl Switchable {
     /// Available at first.
     pub fn new(inner: Arc<dyn Relationships>) -> Self {
-        Self { inner, away: Arc::default() }
+        Self { inner, left: Arc::new(AtomicUsize::new(usize::MAX)) }
     }
 
     /// From now on every call that begins is `Unavailable`.
     pub fn fail(&self) {
-        self.away.store(true, Ordering::SeqCst);
+        self.fail_behind(0);
+    }
+
+    /// The same from so many calls on.
+    pub fn fail_behind(&self, calls: usize) {
+        self.left.store(calls, Ordering::SeqCst);
     }
 
     /// From now on calls go through again.
     pub fn recover(&self) {
-        self.away.store(false, Ordering::SeqCst);
+        self.fail_behind(usize::MAX);
     }
 
     fn reach(&self) -> Result<&dyn Relationships, RelationshipsError> {
-        if self.away.load(Ordering::SeqCst) { Err(away()) } else { Ok(self.inner.as_ref()) }
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        left.map(|_| self.inner.as_ref()).map_err(|_| away())
     }
 }
 

@@ -27,12 +27,11 @@ impl Shard {
     /// After a change: ends what nobody may see any more.
     pub(super) async fn decide_anew(&mut self, touched: &[Touched]) {
         let touched = [std::mem::take(&mut self.undecided).as_slice(), touched].concat();
-        match revoke::after(&self.shared.parts.access, self.subscriptions.values(), &touched).await {
-            Ok(decisions) => self.heed(decisions),
-            Err(error) => {
-                tracing::debug!(%error, "it can't be decided who goes on");
-                self.decide_later(touched);
-            }
+        let (decisions, all) = revoke::after(&self.shared.parts.access, self.subscriptions.values(), &touched).await;
+        self.heed(decisions);
+        if let Err(error) = all {
+            tracing::debug!(%error, "it can't be decided who goes on");
+            self.decide_later(touched);
         }
     }
 
@@ -41,9 +40,10 @@ impl Shard {
         let due = self.expirations.take(Timestamp::now());
         let lives: Vec<_> = due.iter().filter_map(|id| self.subscriptions.get(id)).cloned().collect();
         let members: Vec<_> = lives.iter().filter_map(|live| member_of(live)).collect();
-        match revoke::decide(&self.shared.parts.access, lives).await {
-            Ok(decisions) => self.heed(decisions),
-            Err(_) => self.decide_later(members),
+        let (decisions, all) = revoke::decide(&self.shared.parts.access, lives).await;
+        self.heed(decisions);
+        if all.is_err() {
+            self.decide_later(members);
         }
     }
 
@@ -83,9 +83,10 @@ impl Shard {
                 Holds::Over => {}
             }
         }
-        match revoke::decide(access, vec![live.clone()]).await {
-            Ok(decisions) => self.heed(decisions),
-            Err(_) => self.decide_later(member_of(live).into_iter().collect()),
+        let (decisions, all) = revoke::decide(access, vec![live.clone()]).await;
+        self.heed(decisions);
+        if all.is_err() {
+            self.decide_later(member_of(live).into_iter().collect());
         }
     }
 }

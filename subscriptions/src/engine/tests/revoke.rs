@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use sluice_schema::{access::table, error::Code};
+use sluice_schema::{access::table, error::Code, position::ReadVector};
 
 use super::bench::*;
 use crate::{
     audit::memory::Mood,
-    engine::{Handle, Root, Start, Subscribe},
+    engine::{Handle, Root, Start, Subscribe, revoke, subscription::Live},
     relationships::{ObjectRef, Relationship, Relationships, SubjectRef, Update},
 };
 
@@ -118,6 +118,31 @@ async fn what_was_taken_away_while_it_began_ends_it_as_it_is_attached() {
 }
 
 /// In tenant `acme`, until an instant.
+/// What could be decided is heeded, whatever becomes of the rest.
+#[tokio::test]
+async fn what_was_decided_until_relationships_went_away_is_told() {
+    let bench = Bench::new().await;
+    let label = table("sluice.eligibility.v1.EligibilityCheck").expect("is annotated").label;
+    let lives = (0..revoke::TOGETHER + 1).map(|number| {
+        let root = Root { member: "m-1".parse().expect("an id"), label, since: bench.parts.access.told() };
+        let name = format!("stranger-{number}");
+        let subscribe = subscribe(viewer(&name), "/members/m-1/**", Start::Live, Probe::new());
+        let subscribe = Subscribe { root: Some(root), ..subscribe };
+        Arc::new(Live::new(number as u64, subscribe, ReadVector::default(), None, None))
+    });
+    let lives: Vec<_> = lives.collect();
+    // Each of so many is asked about as the member, and then as family.
+    bench.relationships.fail_behind(2);
+    let (decisions, all) = revoke::decide(&bench.parts.access, lives.clone()).await;
+    assert!(all.is_err());
+    let revoked: Vec<_> = decisions.revoked.iter().map(|live| live.id).collect();
+    assert_eq!(revoked, (0..revoke::TOGETHER as u64).collect::<Vec<_>>());
+    bench.relationships.recover();
+    let (decisions, all) = revoke::decide(&bench.parts.access, lives.clone()).await;
+    assert!(all.is_ok());
+    assert_eq!(decisions.revoked.len(), lives.len());
+}
+
 async fn nurse_until(bench: &Bench, until: Timestamp) {
     let covering = Relationship { expires: Some(until), ..nurse_in_team() };
     bench.relationships.write(vec![Update::Touch(covering)]).await.expect("is written");
