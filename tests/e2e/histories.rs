@@ -10,6 +10,9 @@ const SEEDS: [u64; 2] = [11, 22];
 /// How long a run with a mistake waits for events that need not come.
 const IN_VAIN: Duration = Duration::from_secs(1);
 
+/// In one of so many runs a mistake has to show.
+const RUNS: u64 = 5;
+
 fn seeds() -> Vec<u64> {
     match std::env::var("HISTORY_SEED") {
         Ok(seed) => vec![seed.parse().expect("HISTORY_SEED is a number")],
@@ -35,12 +38,18 @@ async fn what_is_shown_is_what_is_allowed_at_the_time() {
     }
 }
 
-/// The checker finds a mistake as what it is: something is shown that must not be.
+/// The checker finds a mistake as what it is: something is shown that must not be. Whether a run has such an event hangs on what
+/// comes together in it; what no run finds is not found.
 async fn is_found(between: bugs::Between) {
-    let played = Play { between, patience: IN_VAIN, ..Play::new(0) }.play().await;
-    let findings = played.findings(&played.history);
-    println!("{} findings, {:?}", findings.len(), kinds(&findings));
-    assert!(kinds(&findings).contains(&Fault::Shown), "{:?}", Extent::of(&played.history));
+    for seed in 0..RUNS {
+        let played = Play { between, patience: IN_VAIN, ..Play::new(seed) }.play().await;
+        let findings = played.findings(&played.history);
+        println!("seed {seed}: {} findings, {:?}", findings.len(), kinds(&findings));
+        if kinds(&findings).contains(&Fault::Shown) {
+            return;
+        }
+    }
+    panic!("nothing was found in {RUNS} runs");
 }
 
 #[tokio::test]

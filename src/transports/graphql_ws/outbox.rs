@@ -4,15 +4,19 @@
 //! up: one system call for all that waits, no task is woken. Only what the socket does not take now is left to the
 //! connection's task.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use sluice_schema::{
     error::ClientError,
     position::{Cursor, ReadVector},
 };
-use sluice_subscriptions::deliver::{Gone, Subscriber};
-use tokio::{net::TcpStream, sync::Notify};
+use sluice_subscriptions::deliver::{Gone, Recalled, Subscriber, takes_back};
+use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 pub(super) use super::queue::{Outgoing, Stream};
 use super::{
@@ -23,6 +27,9 @@ use super::{
     protocol::{Action, Delivery, Operation},
     queue::{Left, Queue, State},
 };
+
+/// How long what was queued before a change of who may see what may take to leave. A client that keeps up has it at once.
+const MOMENT: Duration = Duration::from_millis(250);
 
 /// How it stands with the queue, as the connection's task has to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +52,14 @@ pub(super) struct Outbox {
     budget: Arc<Budget>,
     queue: Mutex<Queue>,
     work: Notify,
+    /// Something has left, for those who wait for that.
+    left: Notify,
 }
 
 impl Outbox {
     /// At most `limit` bytes wait at a time; only an entry that is larger by itself may go past, alone.
     pub(super) fn new(limit: usize, budget: Arc<Budget>, socket: Arc<TcpStream>) -> Self {
-        Self { limit, budget, queue: Mutex::new(Queue::new(socket)), work: Notify::new() }
+        Self { limit, budget, queue: Mutex::new(Queue::new(socket)), work: Notify::new(), left: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -63,6 +72,9 @@ impl Outbox {
         let before = queue.bytes;
         let changed = change(&mut queue);
         self.budget.changed(before, queue.bytes);
+        if queue.awaited > 0 {
+            self.left.notify_waiters();
+        }
         changed
     }
 
@@ -182,6 +194,50 @@ impl Outbox {
         self.work.notify_one();
     }
 
+    /// What waits now leaves within [`MOMENT`], or not at all: then its client is told to resume, or, where a message has left
+    /// in part, let go. `None`: nothing waits.
+    fn recall(self: Arc<Self>) -> Option<Recalled> {
+        let end = {
+            let mut queue = self.lock();
+            if queue.entries.is_empty() {
+                return None;
+            }
+            queue.awaited += 1;
+            queue.end()
+        };
+        Some(Box::pin(async move {
+            if timeout(MOMENT, self.has_passed(end)).await.is_err() {
+                metrics::counter!("sluice_sockets_recalled_total").increment(1);
+                self.drop_what_waits();
+            }
+            self.lock().awaited -= 1;
+        }))
+    }
+
+    async fn has_passed(&self, end: u64) {
+        loop {
+            // Registered before it is looked at: what leaves in between is not missed.
+            let mut left = pin!(self.left.notified());
+            left.as_mut().enable();
+            if self.lock().has_passed(end) {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    fn drop_what_waits(&self) {
+        self.change(|queue| match queue.state {
+            _ if queue.entries.is_empty() => {}
+            State::Open if queue.written == 0 => {
+                queue.clear();
+                queue.state = State::Overflown;
+            }
+            _ => queue.break_off(),
+        });
+        self.work.notify_one();
+    }
+
     /// The client closes: its close frame is answered.
     pub(super) fn answer_close(&self, payload: &[u8]) {
         let code = websocket::closing_code(payload);
@@ -236,7 +292,14 @@ impl Subscriber for Feed {
         self.outbox.flush();
     }
 
+    fn recall(&self) -> Option<Recalled> {
+        self.outbox.clone().recall()
+    }
+
     fn end(&self, error: Option<ClientError>) {
+        if takes_back(error.as_ref()) {
+            self.outbox.change(|queue| queue.take_back(&self.stream));
+        }
         // A queue that takes no more belongs to a client that is told to resume.
         let _ = self.outbox.push(Outgoing::Result(Delivery::End(self.operation.clone(), error)));
         self.outbox.flush();

@@ -1,6 +1,6 @@
 use std::{io, sync::atomic::AtomicBool, time::Duration};
 
-use sluice_schema::position::Epoch;
+use sluice_schema::{error::Code, position::Epoch};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -13,7 +13,7 @@ const LIMIT: usize = 1000;
 
 /// A queue, and what its client reads with.
 struct Pair {
-    outbox: Outbox,
+    outbox: Arc<Outbox>,
     client: TcpStream,
     budget: Arc<Budget>,
 }
@@ -24,7 +24,7 @@ impl Pair {
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
         let budget = Arc::new(Budget::new(budget));
-        let outbox = Outbox::new(limit, budget.clone(), Arc::new(accepted.unwrap().0));
+        let outbox = Outbox::new(limit, budget.clone(), Arc::new(accepted.unwrap().0)).into();
         Self { outbox, client: client.unwrap(), budget }
     }
 
@@ -310,4 +310,53 @@ async fn one_that_is_cut_while_it_is_closed_sends_nothing_more_either() {
     pair.outbox.cut(&Close::revoked());
     assert_eq!(pair.outbox.status(), Status::Broken);
     assert!(pair.read_all().await.len() <= sent);
+}
+
+#[tokio::test]
+async fn what_is_recalled_and_taken_by_its_client_leaves() {
+    let pair = Pair::new(usize::MAX, usize::MAX).await;
+    assert!(pair.outbox.clone().recall().is_none(), "nothing waits");
+    let sent = pair.stall(100_000);
+    let recalled = pair.outbox.clone().recall().expect("something waits");
+    // What comes later is not waited for.
+    pair.outbox.push(text(7)).unwrap();
+    let (all, ()) = tokio::join!(pair.read_all(), recalled);
+    assert_eq!((all.len(), all.last().unwrap().len()), (sent + 1, 7));
+}
+
+#[tokio::test]
+async fn what_is_recalled_and_not_taken_never_leaves() {
+    for begun in [false, true] {
+        let pair = Pair::new(usize::MAX, usize::MAX).await;
+        pair.stall(if begun { 3_000_000 } else { 1000 });
+        pair.outbox.lock().written *= usize::from(begun);
+        pair.outbox.push_event(&stream("1"), &Bytes::from_static(b"{}"), &ReadVector(vec![1])).unwrap();
+        pair.outbox.clone().recall().expect("something waits").await;
+        let expected = if begun { Status::Broken } else { Status::Overflown };
+        assert_eq!((pair.outbox.status(), pair.budget.used()), (expected, 0), "{begun}");
+        pair.outbox.work().await;
+        let is_event = |message: &Message| message.to_text().is_ok_and(|text| text.starts_with('{'));
+        assert!(!pair.read_all().await.iter().any(is_event), "{begun}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_revoked_takes_back_its_events_and_no_others() {
+    let pair = Pair::new(usize::MAX, usize::MAX).await;
+    pair.stall(100_000);
+    let (revoked, other) = (stream("r"), stream("o"));
+    for stream in [&revoked, &other, &revoked] {
+        pair.outbox.push_event(stream, &Bytes::from_static(b"{}"), &ReadVector(vec![1])).unwrap();
+    }
+    let operation = Operation { number: 1, id: "r".into(), head: revoked.head.clone() };
+    let feed = Feed { outbox: pair.outbox.clone(), operation, stream: revoked };
+    feed.end(Some(ClientError::new(Code::PermissionRevoked, "closed")));
+    let queue = pair.outbox.lock();
+    let events = queue.entries.iter().filter_map(|outgoing| match outgoing {
+        Outgoing::Event(stream, _) => Some(Arc::ptr_eq(stream, &other)),
+        _ => None,
+    });
+    assert_eq!(events.collect::<Vec<_>>(), [true]);
+    assert!(matches!(queue.entries.back(), Some(Outgoing::Result(Delivery::End(..)))));
+    assert_eq!(queue.bytes, queue.entries.iter().map(Outgoing::cost).sum::<usize>());
 }

@@ -53,6 +53,10 @@ pub(super) struct Queue {
     pub(super) bytes: usize,
     /// How much of the first entry has left.
     pub(super) written: usize,
+    /// How many entries have left or were dropped, so that with those that wait it is how many there ever were.
+    pub(super) gone: u64,
+    /// How many wait until some have left.
+    pub(super) awaited: u32,
     /// The furthest place of all events that were ever queued, and of where subscriptions began.
     pub(super) told: ReadVector,
     pub(super) state: State,
@@ -95,6 +99,8 @@ impl Queue {
             entries: VecDeque::new(),
             bytes: 0,
             written: 0,
+            gone: 0,
+            awaited: 0,
             told: ReadVector::default(),
             state: State::Open,
             blocked: false,
@@ -109,6 +115,7 @@ impl Queue {
 
     pub(super) fn push_front(&mut self, frames: Vec<Outgoing>) {
         for frame in frames.into_iter().rev() {
+            self.gone = self.gone.wrapping_sub(1);
             self.bytes += frame.cost();
             self.entries.push_front(frame);
         }
@@ -117,6 +124,7 @@ impl Queue {
     pub(super) fn pop_result(&mut self) -> Option<Delivery> {
         let outgoing = self.entries.pop_front_if(|first| matches!(first, Outgoing::Result(_)))?;
         self.bytes -= outgoing.cost();
+        self.gone = self.gone.wrapping_add(1);
         match outgoing {
             Outgoing::Result(delivery) => Some(delivery),
             _ => None,
@@ -125,13 +133,37 @@ impl Queue {
 
     /// Drops all that may go: but for a frame that has left in part, which has to be whole.
     pub(super) fn clear(&mut self) {
+        self.keep(|_| false);
+    }
+
+    /// Drops the events of a subscription that have not begun to leave.
+    pub(super) fn take_back(&mut self, stream: &Arc<Stream>) {
+        self.keep(|outgoing| !matches!(outgoing, Outgoing::Event(of, _) if Arc::ptr_eq(of, stream)));
+    }
+
+    fn keep(&mut self, mut kept: impl FnMut(&Outgoing) -> bool) {
+        let before = self.entries.len();
         let begun = if self.written > 0 { self.entries.pop_front() } else { None };
-        self.entries = begun.into_iter().collect();
+        self.entries.retain(|outgoing| kept(outgoing));
+        begun.into_iter().for_each(|begun| self.entries.push_front(begun));
         self.bytes = self.entries.iter().map(Outgoing::cost).sum();
+        self.gone = self.gone.wrapping_add((before - self.entries.len()) as u64);
+    }
+
+    /// The place behind the last entry that waits.
+    pub(super) fn end(&self) -> u64 {
+        self.gone.wrapping_add(self.entries.len() as u64)
+    }
+
+    /// Whether nothing waits that waited when the end was this.
+    pub(super) fn has_passed(&self, end: u64) -> bool {
+        // Both count up from the same beginning, and one step back is a step.
+        end.wrapping_sub(self.gone).cast_signed() <= 0
     }
 
     /// Lets go of the socket and of everything that waits.
     pub(super) fn break_off(&mut self) {
+        self.gone = self.end();
         self.entries = VecDeque::new();
         (self.bytes, self.written, self.blocked) = (0, 0, false);
         self.state = State::Closed;
@@ -193,6 +225,7 @@ impl Queue {
         for outgoing in self.entries.drain(..gone) {
             self.bytes -= outgoing.cost();
         }
+        self.gone = self.gone.wrapping_add(gone as u64);
         self.written -= gone.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or_default();
     }
 }

@@ -48,6 +48,16 @@ impl<'t> Affected<'t> {
         }
     }
 
+    /// Whether what the viewer may see of some member may be something else now.
+    pub(crate) fn includes_some_of(&self, viewer: &Viewer) -> bool {
+        let tenant = viewer.tenant.as_str();
+        let is_hers = |ids: &HashSet<&str>| ids.contains(viewer.user.as_str());
+        self.everything
+            || self.tenants.contains(tenant)
+            || self.members.contains_key(tenant)
+            || self.users.get(tenant).is_some_and(is_hers)
+    }
+
     /// Whether what the viewer may see of the member may be something else now.
     pub(crate) fn includes(&self, viewer: &Viewer, member: &MemberId) -> bool {
         let tenant = viewer.tenant.as_str();

@@ -125,6 +125,16 @@ impl Cache {
         self.told.load(Ordering::Acquire)
     }
 
+    /// The changes that were told behind so many; all there may be, where they are not remembered any more.
+    pub(super) fn told_since(&self, told: u64) -> Vec<Touched> {
+        let state = self.read();
+        let since = usize::try_from(self.told() - told).unwrap_or(usize::MAX);
+        match since > state.recent.len() {
+            true => vec![Touched::Everything],
+            false => state.recent.iter().rev().take(since).cloned().collect(),
+        }
+    }
+
     pub(super) fn asked(&self) -> Asked {
         Asked(self.told())
     }

@@ -141,6 +141,11 @@ impl Access {
         self.cache.told()
     }
 
+    /// The changes that were told behind so many ([`Self::told`]); none costs next to nothing.
+    pub(crate) fn told_since(&self, told: u64) -> Vec<Touched> {
+        if self.told() == told { Vec::new() } else { self.cache.told_since(told) }
+    }
+
     /// What changes from now on: decisions that were made before a change is told may be others now.
     pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<[Touched]>> {
         self.cache.changes()

@@ -1,7 +1,12 @@
 //! The last step: from rendered bytes to whoever subscribed.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
-use sluice_schema::{error::ClientError, position::ReadVector};
+use sluice_schema::{
+    error::{ClientError, Code},
+    position::ReadVector,
+};
 
 /// The receiving end of one subscription: a transport makes one, the engine feeds it.
 ///
@@ -16,8 +21,23 @@ pub trait Subscriber: Send + Sync {
     /// All that there is for now was handed over: a transport that gathers it sends it. It returns at once, too.
     fn flush(&self) {}
 
-    /// The subscription is over: by an error, or (`None`) because it is complete.
+    /// What was handed over may not be for this viewer any more: after a change of who may see what. What has not left within a
+    /// moment must not leave at all. Resolves once that is so; `None`: nothing waits.
+    fn recall(&self) -> Option<Recalled> {
+        None
+    }
+
+    /// The subscription is over: by an error, or (`None`) because it is complete. What was handed over still goes before it,
+    /// unless [`takes_back`] says that it must not.
     fn end(&self, error: Option<ClientError>);
+}
+
+/// See [`Subscriber::recall`].
+pub type Recalled = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Whether an end like this takes back what waits before it.
+pub fn takes_back(error: Option<&ClientError>) -> bool {
+    error.is_some_and(|error| error.code == Code::PermissionRevoked)
 }
 
 /// Why a subscriber takes no more.

@@ -1,13 +1,15 @@
 //! Decide, render, audit, hand over: for some events and those subscriptions that they concern.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use sluice_schema::{
     error::{ClientError, Code},
     position::ReadVector,
 };
+use tokio::time::Instant;
 
 use super::{
     Parts,
@@ -16,7 +18,7 @@ use super::{
     subscription::Live,
 };
 use crate::{
-    access::Decided,
+    access::{Access, Affected, Decided},
     audit::{Action, AuditRecord, Seen as SeenBy},
     opened::OpenedEvent,
     render::Renderer,
@@ -36,6 +38,14 @@ pub(super) struct Entry {
 
 /// Subscriptions that end with this batch, each with where and why.
 pub(super) type Ended = Vec<(Arc<Live>, ReadVector, Option<ClientError>)>;
+
+/// What became of a batch.
+#[derive(Default)]
+pub(super) struct Delivered {
+    pub(super) ended: Ended,
+    /// Those that were given nothing of it: what was decided for them may not be true any more. It is to be decided anew.
+    pub(super) overtaken: HashMap<u64, Arc<Live>>,
+}
 
 /// Nothing of the batch was handed to anybody.
 #[derive(Debug, thiserror::Error)]
@@ -70,12 +80,13 @@ impl Renderers {
     }
 }
 
-/// Delivers a batch, in order, or nothing of it.
+/// Delivers a batch, in order, or nothing of it: to each subscription, and where access or audit can't be had to all.
 ///
 /// # Errors
 /// Access or audit can't be had: nothing was handed over, and all of it is to be tried again.
-pub(super) async fn deliver(parts: &Parts, reused: &mut Reused, entries: &[Entry]) -> Result<Ended, Held> {
+pub(super) async fn deliver(parts: &Parts, reused: &mut Reused, entries: &[Entry]) -> Result<Delivered, Held> {
     let mut ended = Ended::new();
+    let (told, asked) = (parts.access.told(), Instant::now());
     let classes = classify(parts, entries, &mut ended).await?;
     let Reused { renderers, audiences } = reused;
     let record = |class: &Class| record(&entries[class.entry], class, audiences);
@@ -83,13 +94,36 @@ pub(super) async fn deliver(parts: &Parts, reused: &mut Reused, entries: &[Entry
     // The audit trail commits while the classes are rendered; nothing leaves before both are done.
     let (audited, rendered) = tokio::join!(parts.audit(records), render(renderers, entries, &classes));
     audited.map_err(Held)?;
-    let mut delivered = 0;
-    for (class, bytes) in classes.iter().zip(rendered) {
-        delivered += hand_over(&entries[class.entry], class, bytes, &mut ended);
+    if !parts.access.is_known() && asked.elapsed() > parts.access.event_deadline() {
+        return Err(Held("it was decided too long ago, and nobody tells what has changed since".into()));
     }
-    metrics::counter!("sluice_deliveries_total").increment(delivered);
+    let mut delivered = Delivered { ended, overtaken: overtaken(&parts.access, told, entries, &classes) };
+    let mut count = 0;
+    for (class, bytes) in classes.iter().zip(rendered) {
+        count += hand_over(&entries[class.entry], class, bytes, &mut delivered);
+    }
+    metrics::counter!("sluice_deliveries_total").increment(count);
     flush(&classes).await;
-    Ok(ended)
+    Ok(delivered)
+}
+
+/// Those for whom a change came while what was decided was recorded, or the end of a relationship.
+fn overtaken(access: &Access, told: u64, entries: &[Entry], classes: &[Class]) -> HashMap<u64, Arc<Live>> {
+    let touched = access.told_since(told);
+    let (affected, now) = (Affected::by(&touched), Timestamp::now());
+    let mut overtaken = HashMap::new();
+    for class in classes {
+        let is_over = class.until.is_some_and(|until| until <= now);
+        if touched.is_empty() && !is_over {
+            continue;
+        }
+        let member = entries[class.entry].event.patient.as_ref();
+        let is_affected = |live: &Live| member.is_none_or(|member| affected.includes(&live.viewer, member));
+        let lives = class.members.iter().map(|member| &member.live).filter(|live| is_over || is_affected(live));
+        overtaken.extend(lives.map(|live| (live.id, live.clone())));
+    }
+    metrics::counter!("sluice_deliveries_overtaken_total").increment(overtaken.len() as u64);
+    overtaken
 }
 
 async fn render(renderers: &mut Renderers, entries: &[Entry], classes: &[Class]) -> Vec<Option<Bytes>> {
@@ -131,10 +165,15 @@ pub(super) fn seen_by(decided: &Decided) -> SeenBy {
 }
 
 /// Gives how many took it.
-fn hand_over(entry: &Entry, class: &Class, bytes: Option<Bytes>, ended: &mut Ended) -> u64 {
+fn hand_over(
+    entry: &Entry,
+    class: &Class,
+    bytes: Option<Bytes>,
+    Delivered { ended, overtaken }: &mut Delivered,
+) -> u64 {
     let mut delivered = 0;
     for Member { live, .. } in &class.members {
-        if ended.iter().any(|(other, ..)| other.id == live.id) {
+        if overtaken.contains_key(&live.id) || ended.iter().any(|(other, ..)| other.id == live.id) {
             // It took no earlier event of this batch; a later one would leave a hole.
             continue;
         }

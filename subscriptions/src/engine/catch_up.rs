@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
-    batch::{self, Ended, Entry, Held, Reused},
+    batch::{self, Delivered, Entry, Held, Reused},
     shard::{Attached, Command, Join},
     subscription::Live,
 };
@@ -37,6 +37,8 @@ pub(super) struct CatchUp {
     vector: ReadVector,
     state: Option<Arc<RecordedEvent>>,
     reused: Reused,
+    /// [`crate::access::Access::told`] when it was last looked at whether what it was given before is to be taken back.
+    told: u64,
     pause: Duration,
 }
 
@@ -50,7 +52,8 @@ impl CatchUp {
         vector: ReadVector,
         state: Option<Arc<RecordedEvent>>,
     ) -> Self {
-        Self { shared, live, vector, state, reused: Reused::default(), pause: FIRST_PAUSE }
+        let told = shared.parts.access.told();
+        Self { shared, live, vector, state, reused: Reused::default(), told, pause: FIRST_PAUSE }
     }
 
     pub(super) async fn run(mut self) {
@@ -149,7 +152,10 @@ impl CatchUp {
         let reached = loop {
             let mut reached = vector.clone();
             match self.try_deliver(&events, &mut reached, advances).await {
-                Ok(ended) => match ended.into_iter().next() {
+                Ok(Delivered { overtaken, .. }) if !overtaken.is_empty() => {
+                    self.hold("delivery is held", "what was decided may not be true any more").await;
+                }
+                Ok(Delivered { ended, .. }) => match ended.into_iter().next() {
                     Some((live, at, error)) => {
                         live.end(&at, error);
                         return Err(Done);
@@ -162,7 +168,15 @@ impl CatchUp {
         self.vector = reached;
         self.live.reached(&self.vector);
         self.pause = FIRST_PAUSE;
+        self.recall();
         Ok(())
+    }
+
+    /// As its shard does for those that are attached.
+    fn recall(&mut self) {
+        let told = self.shared.parts.access.told();
+        self.shared.recall_since(self.told, [&self.live].into_iter());
+        self.told = told;
     }
 
     async fn try_deliver(
@@ -170,7 +184,7 @@ impl CatchUp {
         events: &[Arc<RecordedEvent>],
         reached: &mut ReadVector,
         advances: bool,
-    ) -> Result<Ended, Held> {
+    ) -> Result<Delivered, Held> {
         let shared = self.shared.clone();
         let _turn = shared.turn().await;
         let entries = self.entries(events, reached, advances).await.map_err(Held)?;
@@ -203,7 +217,8 @@ impl CatchUp {
     /// Asks the shard to take over.
     async fn attach(&mut self) -> Result<(), Done> {
         let (answer, attached) = oneshot::channel();
-        let attach = Command::Attach(Join { live: self.live.clone(), vector: self.vector.clone(), answer });
+        let (live, vector) = (self.live.clone(), self.vector.clone());
+        let attach = Command::Attach(Join { live, vector, told: self.told, answer });
         if self.shared.shard(&self.live).commands.send(attach).is_err() {
             return Err(self.end(self.gone()));
         }

@@ -26,6 +26,9 @@ pub(super) struct Class {
     pub(super) seen: Seen,
     /// The first member's.
     pub(super) decided: Decided,
+    /// When the first of what was decided for its members may be over by itself, as far as that was ahead when it was decided:
+    /// what is just over may be behind an answer, or not.
+    pub(super) until: Option<Timestamp>,
     /// Never empty.
     pub(super) members: Vec<Member>,
 }
@@ -41,7 +44,7 @@ pub(super) struct Member {
 pub(super) async fn classify(parts: &Parts, entries: &[Entry], ended: &mut Ended) -> Result<Vec<Class>, Held> {
     let now = Timestamp::now();
     let kept = parts.access.kept(now);
-    let mut classes = Classes::default();
+    let mut classes = Classes::at(now);
     let (mut decided_before, mut undecided) = (0, Vec::new());
     for (index, entry) in entries.iter().enumerate() {
         for live in &entry.subscriptions {
@@ -119,8 +122,8 @@ async fn decide(parts: &Parts, pairs: &[Pair<'_>], classes: &mut Classes) -> Res
 /// What tells classes of one event apart. A projection stands for itself: those that are equal are one.
 type Key = (usize, View, usize);
 
-#[derive(Default)]
 struct Classes {
+    now: Timestamp,
     classes: Vec<Class>,
     by_key: HashMap<Key, usize>,
     /// Where the one before went: neighbours mostly go together.
@@ -129,6 +132,10 @@ struct Classes {
 }
 
 impl Classes {
+    fn at(now: Timestamp) -> Self {
+        Self { now, classes: Vec::new(), by_key: HashMap::new(), last: None, denied: 0 }
+    }
+
     fn add(&mut self, pair: &Pair<'_>, decided: Decided) {
         let event = &pair.entry.event;
         if !decided.mask.sees(event.payload.table().label) {
@@ -137,9 +144,10 @@ impl Classes {
         }
         let projection = Arc::as_ptr(&pair.live.projection).cast::<()>().addr();
         let key = (pair.index, pair.demand.view(decided.mask), projection);
+        let until = decided.until.filter(|until| *until > self.now);
         match self.find(key) {
-            Some(place) => self.classes[place].add(pair.live, decided),
-            None => self.open(key, pair, decided),
+            Some(place) => self.classes[place].add(pair.live, decided, until),
+            None => self.open(key, pair, decided, until),
         }
     }
 
@@ -152,13 +160,13 @@ impl Classes {
         Some(place)
     }
 
-    fn open(&mut self, key: Key, pair: &Pair<'_>, decided: Decided) {
+    fn open(&mut self, key: Key, pair: &Pair<'_>, decided: Decided, until: Option<Timestamp>) {
         // Its label is open, as was just looked at.
         let Some(seen) = Seen::by(&pair.entry.event, decided.mask) else { return };
         self.by_key.insert(key, self.classes.len());
         self.last = Some((key, self.classes.len()));
         let members = vec![Member { live: pair.live.clone(), decided: None }];
-        self.classes.push(Class { entry: pair.index, seen, decided, members });
+        self.classes.push(Class { entry: pair.index, seen, decided, until, members });
     }
 
     fn in_order(mut self) -> Vec<Class> {
@@ -169,7 +177,8 @@ impl Classes {
 }
 
 impl Class {
-    fn add(&mut self, live: &Arc<Live>, decided: Decided) {
+    fn add(&mut self, live: &Arc<Live>, decided: Decided, until: Option<Timestamp>) {
+        self.until = self.until.into_iter().chain(until).min();
         let differs = !decided.is_as(&self.decided);
         self.members.push(Member { live: live.clone(), decided: differs.then_some(decided) });
     }

@@ -56,11 +56,12 @@ use self::{
 };
 pub use self::{poll::Polled, subscription::Handle};
 use crate::{
-    access::Access,
+    access::{Access, Affected},
     audit::AuditTrail,
     deliver::Subscriber,
     log::EventLog,
     opened::{OpenedEvent, PayloadKeys},
+    relationships::Touched,
     render::{Interned, Projection},
 };
 
@@ -221,8 +222,9 @@ impl Engine {
         self.place()
     }
 
-    /// Waits until everything that was decided before this call is handed over, or held: what is decided later heeds what was
-    /// told before. Neither a decision nor a record takes longer than it is waited for; one that does is held.
+    /// Waits until every change that was told before this call is heeded: subscriptions that stand and fall with it have ended, and
+    /// what was decided before has left, or will not leave any more. Neither a decision nor a record takes longer than it is waited
+    /// for; one that does is held.
     pub async fn handed_over(&self) {
         let Parts { access, audit_deadline, .. } = &self.shared.parts;
         let at_most = 2 * (access.event_deadline() + *audit_deadline);
@@ -259,6 +261,29 @@ impl Shared {
 
     fn begin(self: &Arc<Self>, live: Arc<Live>, vector: ReadVector, state: Option<Arc<RecordedEvent>>) {
         self.tasks.spawn_on(CatchUp::new(self.clone(), live, vector, state).run(), &self.runtime);
+    }
+
+    /// After changes: what those whom they touch were given before, and has not left, leaves within a moment or not at all.
+    fn recall<'l>(self: &Arc<Self>, touched: &[Touched], lives: impl Iterator<Item = &'l Arc<Live>>) {
+        let affected = Affected::by(touched);
+        for live in lives.filter(|live| live.is_affected(&affected)) {
+            if let Some(recalled) = live.subscriber.recall() {
+                let under_way = self.under_way.begin();
+                let recalled = async move {
+                    recalled.await;
+                    drop(under_way);
+                };
+                self.tasks.spawn_on(recalled, &self.runtime);
+            }
+        }
+    }
+
+    /// The same after the changes that were told behind so many.
+    fn recall_since<'l>(self: &Arc<Self>, told: u64, lives: impl Iterator<Item = &'l Arc<Live>>) {
+        let touched = self.parts.access.told_since(told);
+        if !touched.is_empty() {
+            self.recall(&touched, lives);
+        }
     }
 
     /// Waits until it may work.

@@ -13,7 +13,7 @@ use sluice_schema::{
 use tokio::sync::Notify;
 
 use super::{Engine, Subscribe};
-use crate::deliver::{Gone, Subscriber};
+use crate::deliver::{Gone, Recalled, Subscriber};
 
 /// How many events one answer holds at most.
 const EVENTS: usize = 100;
@@ -56,6 +56,9 @@ impl Gathered {
 impl Subscriber for Gathered {
     fn next(&self, payload: &Bytes, place: &ReadVector) -> Result<(), Gone> {
         self.with(|state| {
+            if state.ended.is_some() {
+                return Err(Gone::Closed);
+            }
             if state.events.len() == EVENTS {
                 state.full = true;
                 return Err(Gone::Lagging);
@@ -64,6 +67,16 @@ impl Subscriber for Gathered {
             state.place = Some(place.clone());
             Ok(())
         })
+    }
+
+    /// Whoever polls asks again, and is answered by what is decided then.
+    fn recall(&self) -> Option<Recalled> {
+        self.with(|state| {
+            if !state.events.is_empty() {
+                *state = State { ended: Some(ClientError::unavailable()), ..State::default() };
+            }
+        });
+        None
     }
 
     fn end(&self, error: Option<ClientError>) {

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     Shared,
-    batch::{self, Ended, Entry, Reused},
+    batch::{self, Delivered, Ended, Entry, Reused},
     catch_up,
     expirations::Expirations,
     subscription::Live,
@@ -46,13 +46,16 @@ pub(super) enum Command {
     /// A subscription that is caught up to this place.
     Attach(Join),
     Stop(u64),
-    /// Tells that everything that was decided before it was sent has been handed over.
+    /// Tells that every change that was told before it was sent is heeded, and that everything that was decided before has been
+    /// handed over.
     Tell(oneshot::Sender<()>),
 }
 
 pub(super) struct Join {
     pub(super) live: Arc<Live>,
     pub(super) vector: ReadVector,
+    /// [`crate::access::Access::told`] when what it was given last was looked at.
+    pub(super) told: u64,
     pub(super) answer: oneshot::Sender<Attached>,
 }
 
@@ -130,11 +133,14 @@ pub(super) async fn run(
             () = shard.shared.shutdown.cancelled() => return,
             Some(command) = commands.recv() => {
                 let waiting = std::iter::from_fn(|| commands.try_recv().ok()).take(TOGETHER - 1);
-                let together = std::iter::once(command).chain(waiting).collect();
+                let together: Vec<_> = std::iter::once(command).chain(waiting).collect();
+                if together.iter().any(|command| matches!(command, Command::Tell(_))) {
+                    shard.heed_changes(waiting_changes(&mut changes)).await;
+                }
                 shard.obey(together).await;
             }
             changed = changes.recv() => match all_of(changed, &mut changes) {
-                Some(touched) => shard.decide_anew(&touched).await,
+                Some(touched) => shard.heed_changes(touched).await,
                 None => return,
             },
             () = sleep_until(shard.decide_at), if !shard.undecided.is_empty() => shard.decide_anew(&[]).await,
@@ -160,11 +166,18 @@ fn all_of(first: Result<Change, RecvError>, changes: &mut broadcast::Receiver<Ch
         Err(RecvError::Lagged(_)) => vec![Touched::Everything],
         Err(RecvError::Closed) => return None,
     };
+    all.extend(waiting_changes(changes));
+    Some(all)
+}
+
+/// All that wait.
+fn waiting_changes(changes: &mut broadcast::Receiver<Change>) -> Vec<Touched> {
+    let mut all = Vec::new();
     loop {
         match changes.try_recv() {
             Ok(touched) => all.extend_from_slice(&touched),
             Err(TryRecvError::Lagged(_)) => all.push(Touched::Everything),
-            Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(all),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return all,
         }
     }
 }
@@ -207,7 +220,7 @@ impl Shard {
         }
         let delivered = batch::deliver(&self.shared.parts, &mut self.reused, &entries).await;
         match delivered {
-            Ok(ended) => self.insert_all(joining, ended).await,
+            Ok(delivered) => self.insert_all(joining, delivered).await,
             Err(_held) => joining.into_iter().for_each(|join| {
                 self.forget_unless_used(join.live.projection.key());
                 join.answer(Attached::Behind);
@@ -215,9 +228,14 @@ impl Shard {
         }
     }
 
-    async fn insert_all(&mut self, joining: Vec<Join>, ended: Ended) {
+    async fn insert_all(&mut self, joining: Vec<Join>, Delivered { ended, overtaken }: Delivered) {
         let mut ended: HashMap<u64, _> = ended.into_iter().map(|(live, at, error)| (live.id, (at, error))).collect();
         for join in joining {
+            if overtaken.contains_key(&join.live.id) {
+                self.forget_unless_used(join.live.projection.key());
+                join.answer(Attached::Behind);
+                continue;
+            }
             match ended.remove(&join.live.id) {
                 Some((at, error)) => {
                     self.forget_unless_used(join.live.projection.key());
@@ -225,6 +243,7 @@ impl Shard {
                 }
                 None => {
                     self.insert(join.live.clone());
+                    self.shared.recall_since(join.told, [&join.live].into_iter());
                     self.decide_first(&join.live).await;
                 }
             }
@@ -289,7 +308,10 @@ impl Shard {
         }
         metrics::counter!("sluice_events_routed_total").increment(entries.len() as u64);
         match batch::deliver(&self.shared.parts, &mut self.reused, &entries).await {
-            Ok(ended) => self.end(ended),
+            Ok(Delivered { ended, overtaken }) => {
+                self.catch_up_all(overtaken.values(), &begin);
+                self.end(ended);
+            }
             Err(held) => {
                 tracing::warn!(why = %held, events = entries.len(), "delivery is held");
                 self.catch_up_all(entries.iter().flat_map(|entry| &entry.subscriptions), &begin);

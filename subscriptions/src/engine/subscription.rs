@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::{Root, Shared, Subscribe, ends::Ends, shard::Command, window::Window};
 use crate::{
-    access::LastDecision,
+    access::{Affected, LastDecision},
     audit::{EndReason, Recipient},
     deliver::{Gone, Subscriber},
     render::Projection,
@@ -79,6 +79,14 @@ impl Live {
             stage: Mutex::new(Stage { stopped: false, attached: false, ended: false, why: None, place }),
             changed: Notify::new(),
             ends,
+        }
+    }
+
+    /// Whether what its viewer may see of what it is about may be something else now.
+    pub(super) fn is_affected(&self, affected: &Affected<'_>) -> bool {
+        match &self.root {
+            Some(root) => affected.includes(&self.viewer, &root.member),
+            None => affected.includes_some_of(&self.viewer),
         }
     }
 

@@ -24,7 +24,16 @@ const UNDECIDED: usize = 1024;
 const DECIDE_AGAIN: Duration = Duration::from_millis(250);
 
 impl Shard {
-    /// After a change: ends what nobody may see any more.
+    /// After changes, if there are any: what was handed over before and has not left is taken back, and what nobody may see any more
+    /// ends.
+    pub(super) async fn heed_changes(&mut self, touched: Vec<Touched>) {
+        if !touched.is_empty() {
+            self.shared.recall(&touched, self.subscriptions.values());
+            self.decide_anew(&touched).await;
+        }
+    }
+
+    /// Ends what nobody may see any more, after these changes and those that wait to be decided after.
     pub(super) async fn decide_anew(&mut self, touched: &[Touched]) {
         let touched = [std::mem::take(&mut self.undecided).as_slice(), touched].concat();
         let (decisions, all) = revoke::after(&self.shared.parts.access, self.subscriptions.values(), &touched).await;

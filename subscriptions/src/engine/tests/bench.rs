@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::Access,
     audit::memory::MemoryAudit,
-    deliver::{Gone, Subscriber},
+    deliver::{Gone, Recalled, Subscriber},
     engine::{Engine, Handle, Parts, Start, Subscribe},
     log::{EventLog, memory::MemoryLog},
     opened::{KeysUnavailable, PayloadKeys},
@@ -215,6 +215,9 @@ pub(super) struct Probe {
     count: watch::Sender<usize>,
     refused: watch::Sender<usize>,
     ended: watch::Sender<Option<Option<ClientError>>>,
+    recalled: watch::Sender<usize>,
+    /// Whether what is recalled has yet to leave.
+    unread: watch::Sender<bool>,
 }
 
 impl Probe {
@@ -252,6 +255,15 @@ impl Probe {
         *self.refused.borrow()
     }
 
+    pub(super) fn times_recalled(&self) -> usize {
+        *self.recalled.borrow()
+    }
+
+    /// Whether from now on what is recalled has yet to leave.
+    pub(super) fn is_unread(&self, unread: bool) {
+        self.unread.send_replace(unread);
+    }
+
     pub(super) async fn end(&self) -> Option<ClientError> {
         let mut ended = self.ended.subscribe();
         bounded(ended.wait_for(Option::is_some), || "the end".into()).await;
@@ -269,6 +281,12 @@ impl Subscriber for Probe {
         got.push(payload.clone());
         self.count.send_replace(got.len());
         Ok(())
+    }
+
+    fn recall(&self) -> Option<Recalled> {
+        self.recalled.send_modify(|recalled| *recalled += 1);
+        let mut unread = self.unread.subscribe();
+        Some(Box::pin(async move { drop(unread.wait_for(|unread| !unread).await) }))
     }
 
     fn end(&self, error: Option<ClientError>) {

@@ -47,17 +47,18 @@ async fn without_any_event_it_ends_with_a_reason_and_others_go_on() {
     assert!(nurse.now().is_empty());
 }
 
-/// Who takes something away is answered behind the last event that was decided without that.
+/// However long its record takes; and who takes something away is answered behind that.
 #[tokio::test(start_paused = true)]
-async fn what_was_decided_before_a_change_can_be_waited_for() {
+async fn what_was_decided_before_a_change_is_not_shown_after_it() {
     let bench = Bench::keeping().await;
-    let nurse = Probe::new();
-    let handle = watch(&bench, "nurse", &nurse).await;
-    handle.caught_up().await;
+    let [nurse, member] = [Probe::new(), Probe::new()];
+    let (one, other) = (watch(&bench, "nurse", &nurse).await, watch(&bench, "member", &member).await);
+    one.caught_up().await;
+    other.caught_up().await;
     bench.audit.set(Mood::Stalled);
     bench.publish("acme", "m-1", 0, "ec-1");
-    // That she began, and ec-1: it is decided, and waits for its record.
-    bounded(bench.audit.asked(2), || "a record".into()).await;
+    // That they began, and ec-1: it is decided, and waits for its record.
+    bounded(bench.audit.asked(3), || "a record".into()).await;
     bench.relationships.write(vec![Update::Delete(nurse_in_team())]).await.expect("is written");
     bench.publish("acme", "m-1", 0, "ec-2");
     let handed_over = bench.engine.handed_over();
@@ -66,9 +67,59 @@ async fn what_was_decided_before_a_change_can_be_waited_for() {
     early.expect_err("ec-1 is on its way");
     bench.audit.set(Mood::Sound);
     handed_over.await;
-    assert_eq!(ids(&nurse.now()), ["ec-1"], "it is all that there will be");
     assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
-    assert_eq!(ids(&nurse.now()), ["ec-1"]);
+    assert!(nurse.now().is_empty());
+    assert_eq!(ids(&member.count(2).await), ["ec-1", "ec-2"], "it was hers before and after");
+}
+
+/// What may be shown by another change is shown, once.
+#[tokio::test(start_paused = true)]
+async fn what_a_change_overtook_is_decided_anew() {
+    let bench = Bench::keeping().await;
+    let nurse = Probe::new();
+    let handle = watch(&bench, "nurse", &nurse).await;
+    handle.caught_up().await;
+    bench.audit.script([Mood::Stalled]);
+    bench.publish("acme", "m-1", 0, "ec-1");
+    bounded(bench.audit.asked(2), || "a record".into()).await;
+    bench.relationships.write(vec![Update::Touch(nurse_in_team())]).await.expect("is written");
+    bench.audit.set(Mood::Sound);
+    bench.publish("acme", "m-1", 0, "ec-2");
+    assert_eq!(ids(&nurse.count(2).await), ["ec-1", "ec-2"]);
+    settle().await;
+    assert_eq!(nurse.now().len(), 2);
+}
+
+/// A client that does not read has events waiting that were decided before; who takes something away waits for these to be
+/// gone.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_those_whom_a_change_touches_is_recalled() {
+    let bench = Bench::keeping().await;
+    let [nurse, anywhere, member] = [Probe::new(), Probe::new(), Probe::new()];
+    let watching = watch(&bench, "nurse", &nurse).await;
+    let everything = bench.subscribe(viewer("nurse"), "/**", Start::Live, &anywhere).await;
+    let other = watch(&bench, "member", &member).await;
+    for handle in [&watching, &everything, &other] {
+        handle.caught_up().await;
+    }
+    let recalled = || [&nurse, &anywhere, &member].map(|probe| probe.times_recalled());
+    let guardian = Relationship {
+        resource: ObjectRef::new("member", &"acme".parse().expect("a tenant"), "m-2"),
+        relation: "guardian".into(),
+        ..nurse_in_team()
+    };
+    bench.relationships.write(vec![Update::Touch(guardian)]).await.expect("is written");
+    bench.engine.handed_over().await;
+    assert_eq!(recalled(), [0, 1, 0], "what is about another member may be among everything");
+    anywhere.is_unread(true);
+    bench.relationships.write(vec![Update::Delete(nurse_in_team())]).await.expect("is written");
+    let handed_over = bench.engine.handed_over();
+    tokio::pin!(handed_over);
+    let early = tokio::time::timeout(Duration::from_millis(10), handed_over.as_mut()).await;
+    early.expect_err("it has yet to leave");
+    assert_eq!((nurse.times_recalled(), anywhere.times_recalled()), (1, 2));
+    anywhere.is_unread(false);
+    handed_over.await;
 }
 
 /// The same for one that catches up by itself; those that begin later are not waited for.
@@ -117,7 +168,6 @@ async fn what_was_taken_away_while_it_began_ends_it_as_it_is_attached() {
     assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
 }
 
-/// In tenant `acme`, until an instant.
 /// What could be decided is heeded, whatever becomes of the rest.
 #[tokio::test]
 async fn what_was_decided_until_relationships_went_away_is_told() {
@@ -143,12 +193,13 @@ async fn what_was_decided_until_relationships_went_away_is_told() {
     assert_eq!(decisions.revoked.len(), lives.len());
 }
 
+/// In tenant `acme`, until an instant.
 async fn nurse_until(bench: &Bench, until: Timestamp) {
     let covering = Relationship { expires: Some(until), ..nurse_in_team() };
     bench.relationships.write(vec![Update::Touch(covering)]).await.expect("is written");
 }
 
-// These two by the clock on the wall, which says when a relationship expires.
+// These three by the clock on the wall, which says when a relationship expires.
 
 #[tokio::test]
 async fn what_expires_ends_it_without_any_event() {
@@ -172,4 +223,20 @@ async fn what_is_granted_for_longer_meanwhile_goes_on() {
     tokio::time::sleep(until.duration_since(Timestamp::now()).try_into().unwrap_or_default()).await;
     bench.publish("acme", "m-1", 0, "ec-1");
     nurse.count(1).await;
+}
+
+#[tokio::test]
+async fn what_expired_while_it_was_recorded_is_not_shown() {
+    let bench = Bench::keeping().await;
+    let (nurse, until) = (Probe::new(), Timestamp::now() + SignedDuration::from_millis(200));
+    nurse_until(&bench, until).await;
+    let handle = bench.subscribe(viewer("nurse"), "/members/m-1/**", Start::Live, &nurse).await;
+    handle.caught_up().await;
+    bench.audit.set(Mood::Stalled);
+    bench.publish("acme", "m-1", 0, "ec-1");
+    bounded(bench.audit.asked(2), || "a record".into()).await;
+    tokio::time::sleep(until.duration_since(Timestamp::now()).try_into().unwrap_or_default()).await;
+    bench.audit.set(Mood::Sound);
+    bench.engine.handed_over().await;
+    assert!(nurse.now().is_empty());
 }
