@@ -198,7 +198,8 @@ impl Relationships for SpiceDb {
             return;
         }
         let shared = (self.expirations.clone(), self.fresh.clone());
-        let watcher = Watcher::new(self.client.clone(), self.schema.clone(), shared, heed.clone(), self.max_staleness);
+        let schema = (self.schema.clone(), self.schema_text.clone());
+        let watcher = Watcher::new(self.client.clone(), schema, shared, heed.clone(), self.max_staleness);
         let task = AbortOnDropHandle::new(tokio::spawn(watcher.run()));
         self.followed.lock().unwrap_or_else(PoisonError::into_inner).push((heed, task));
     }

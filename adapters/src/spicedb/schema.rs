@@ -1,12 +1,13 @@
 //! The server's schema: compared with ours, and written.
 
+use sluice_subscriptions::relationships::Schema;
 use spicedb_grpc_tonic::v1::{
     DiffSchemaRequest, ReadSchemaRequest, ReflectionRelationSubjectTypeChange, WriteSchemaRequest,
     reflection_schema_diff::Diff, reflection_type_reference::Typeref,
 };
 use tonic::{Code, Status};
 
-use super::{OpenError, SpiceDb, definitions, error, wire};
+use super::{OpenError, SpiceDb, client::Client, definitions, error, wire};
 
 /// What was found, and is there now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,15 +121,25 @@ impl SpiceDb {
     }
 
     async fn differences(&self, wanted: &str) -> Result<Vec<Difference>, OpenError> {
-        let request = DiffSchemaRequest { consistency: wire::fully_consistent(), comparison_schema: wanted.to_owned() };
-        let call = || async { self.client.schema().diff_schema(self.client.request(request.clone())).await };
-        let told = self.client.call(call).await.map_err(|status| self.refused("compare schemas", &status))?;
-        Ok(told.into_inner().diffs.into_iter().filter_map(|one| one.diff).filter_map(difference).collect())
+        differences(&self.client, wanted).await.map_err(|status| self.refused("compare schemas", &status))
     }
 
     fn refused(&self, what: &'static str, status: &Status) -> OpenError {
         error::refused(&self.client.endpoint, what, status)
     }
+}
+
+/// Whether the server's schema has our definitions as they are in this text.
+pub(super) async fn has(client: &Client, text: &str, ours: &Schema) -> Result<bool, Status> {
+    let differences = differences(client, text).await?;
+    Ok(!differences.iter().any(|one| ours.knows_type(&one.definition)))
+}
+
+async fn differences(client: &Client, wanted: &str) -> Result<Vec<Difference>, Status> {
+    let request = DiffSchemaRequest { consistency: wire::fully_consistent(), comparison_schema: wanted.to_owned() };
+    let call = || async { client.schema().diff_schema(client.request(request.clone())).await };
+    let told = client.call(call).await?;
+    Ok(told.into_inner().diffs.into_iter().filter_map(|one| one.diff).filter_map(difference).collect())
 }
 
 /// `None` for a comment.

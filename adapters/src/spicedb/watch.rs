@@ -9,7 +9,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use spicedb_grpc_tonic::v1::{
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tonic::Status;
 
-use super::{client::Client, expirations::Expirations, fresh::Fresh, refusal, wire};
+use super::{client::Client, expirations::Expirations, fresh::Fresh, refusal, schema, wire};
 
 /// The type of canaries in `sluice.zed`, and their relation.
 pub(super) const GATEWAY: &str = "gateway";
@@ -42,7 +42,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Watcher {
     client: Client,
-    schema: Schema,
+    /// By which it is told whom a change touches, and its text.
+    schema: (Schema, String),
+    /// Whether the server's is that; what another one makes of a change nobody here knows.
+    is_ours: AtomicBool,
     expirations: Arc<Expirations>,
     fresh: Arc<Fresh>,
     heed: Weak<dyn Heed>,
@@ -51,8 +54,8 @@ pub(super) struct Watcher {
     canary: Canary,
     /// Whether it was said that nothing is heard.
     complained: AtomicBool,
-    /// Whether a canary of this Watch came back.
-    known: AtomicBool,
+    /// Until when changes are known by this Watch, since a canary of it came back.
+    known: Mutex<Option<Instant>>,
 }
 
 /// One that was written and has not come back yet: by its expiration, which is another one each time.
@@ -66,7 +69,7 @@ struct Canary {
 impl Watcher {
     pub(super) fn new(
         client: Client,
-        schema: Schema,
+        schema: (Schema, String),
         (expirations, fresh): (Arc<Expirations>, Arc<Fresh>),
         heed: Weak<dyn Heed>,
         bound: Duration,
@@ -76,13 +79,14 @@ impl Watcher {
         Self {
             client,
             schema,
+            is_ours: AtomicBool::default(),
             expirations,
             fresh,
             heed,
             bound,
             canary,
             complained: AtomicBool::default(),
-            known: AtomicBool::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -100,7 +104,6 @@ impl Watcher {
                 },
             };
             self.known_until(None);
-            self.known.store(false, Ordering::Relaxed);
             self.expirations.lost();
             if !self.complained.swap(true, Ordering::Relaxed) {
                 tracing::warn!(%why, "changes of relationships are not heard of now: each decision asks SpiceDB until they are");
@@ -127,12 +130,24 @@ impl Watcher {
             };
             // What was written up to the cursor is not told.
             self.touched(&[Touched::Everything]);
+            // Behind its beginning: one that comes later is told.
+            let is_ours = schema::has(&self.client, &self.schema.1, &self.schema.0).await?;
+            self.is_ours.store(is_ours, Ordering::Relaxed);
+            if !is_ours {
+                tracing::warn!(
+                    "the schema in SpiceDB is not that of this version: nothing that is decided is kept until it is"
+                );
+            }
             // It answers with its first change: the canary's.
             let mut stream = self.within(self.client.watch().watch(request)).await?.into_inner();
             let listen = async {
                 let ended: Result<std::convert::Infallible, Status> = loop {
                     match self.within(stream.message()).await {
-                        Ok(Some(told)) => self.hear(told),
+                        Ok(Some(told)) => {
+                            if let Err(status) = self.hear(told) {
+                                break Err(status);
+                            }
+                        }
                         Ok(None) => break Err(Status::unavailable("the stream ended")),
                         Err(status) => break Err(status),
                     }
@@ -183,17 +198,25 @@ impl Watcher {
     }
 
     /// First what changed, then how far that is known.
-    fn hear(&self, told: WatchResponse) {
-        let mut touched: Vec<_> = told.updates.iter().filter_map(|update| self.touched_by(update)).collect();
-        if told.schema_updated {
-            touched.push(Touched::Everything);
-        }
+    ///
+    /// # Errors
+    /// The schema was changed: Watch has to begin anew, with what that makes of everything.
+    fn hear(&self, told: WatchResponse) -> Result<(), Status> {
+        let touched: Vec<_> = told.updates.iter().filter_map(|update| self.touched_by(update)).collect();
         if !touched.is_empty() {
             self.touched(&touched);
         }
-        if let Some(written) = told.updates.iter().filter_map(|update| self.canary.back(update)).max() {
+        if told.schema_updated {
+            self.known_until(None);
+            self.touched(&[Touched::Everything]);
+            tracing::info!("the schema in SpiceDB was changed: Watch begins anew");
+            return Err(Status::aborted("the schema was changed"));
+        }
+        let written = told.updates.iter().filter_map(|update| self.canary.back(update)).max();
+        if let Some(written) = written.filter(|_| self.is_ours.load(Ordering::Relaxed)) {
+            let before = self.known().is_some_and(|until| until > Instant::now());
             self.known_until(Some(written + self.bound));
-            if !self.known.swap(true, Ordering::Relaxed) {
+            if !before {
                 // What was decided before was not kept, and nobody noted when it ends.
                 self.touched(&[Touched::Everything]);
             }
@@ -201,6 +224,7 @@ impl Watcher {
                 tracing::info!("changes of relationships are heard of again");
             }
         }
+        Ok(())
     }
 
     /// What can't be read may be anything.
@@ -212,7 +236,10 @@ impl Watcher {
         let Some(relationship) = update.relationship.clone().and_then(wire::read) else {
             return Some(Touched::Everything);
         };
-        let touched = self.schema.touched_by(&relationship);
+        let touched = match self.is_ours.load(Ordering::Relaxed) {
+            true => self.schema.0.touched_by(&relationship),
+            false => Touched::Everything,
+        };
         self.expirations.note(if update.operation() == Operation::Delete {
             Update::Delete(relationship)
         } else {
@@ -229,7 +256,12 @@ impl Watcher {
         }
     }
 
+    fn known(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn known_until(&self, until: Option<Instant>) {
+        *self.known() = until;
         if let Some(heed) = self.heed.upgrade() {
             heed.known_until(until);
         }
@@ -251,7 +283,7 @@ impl Watcher {
 }
 
 impl Canary {
-    fn under_way(&self) -> std::sync::MutexGuard<'_, VecDeque<Written>> {
+    fn under_way(&self) -> MutexGuard<'_, VecDeque<Written>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -283,3 +315,7 @@ impl Canary {
         Some(written)
     }
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -56,9 +56,25 @@ impl Listener {
         tokio::time::timeout(PATIENCE, known).await.expect("it knows").unwrap();
     }
 
+    fn knows_now(&self) -> bool {
+        self.known_until.borrow().is_some_and(|until| until > Instant::now())
+    }
+
+    /// Until changes are not known.
+    async fn loses_track(&self) {
+        let mut known = self.known_until.subscribe();
+        tokio::time::timeout(PATIENCE, known.wait_for(Option::is_none)).await.expect("it is noticed").unwrap();
+    }
+
     async fn hears(&self, what: &Touched) {
         let mut touched = self.touched.subscribe();
         let heard = touched.wait_for(|touched| touched.contains(what));
+        tokio::time::timeout(PATIENCE, heard).await.expect("it is told").unwrap();
+    }
+
+    async fn hears_more_than(&self, count: usize) {
+        let mut touched = self.touched.subscribe();
+        let heard = touched.wait_for(|touched| touched.len() > count);
         tokio::time::timeout(PATIENCE, heard).await.expect("it is told").unwrap();
     }
 
@@ -121,18 +137,28 @@ impl Deciding {
 
     /// Until the decision comes without being asked for.
     async fn keeps(&self, people: &People) {
-        let asked = || self.relationships.asked.load(Ordering::SeqCst);
+        self.comes(false, people).await;
+    }
+
+    /// Until it has to be asked for.
+    async fn keeps_nothing(&self, people: &People) {
+        self.comes(true, people).await;
+    }
+
+    async fn comes(&self, asked: bool, people: &People) {
         let began = Instant::now();
-        loop {
-            let before = asked();
-            // What another has just written may not be told yet.
-            if people.sees(&self.access).await == Some(true) && asked() == before {
-                return;
-            }
-            assert!(began.elapsed() < PATIENCE, "nothing is kept");
+        while self.asks(people).await != asked {
+            assert!(began.elapsed() < PATIENCE, "it is not so: {asked}");
             // What is kept is answered without waiting for anything, and Watch has to be heard meanwhile.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Whether a yes has to be asked for. What another has just written may not be told yet: a no, and none, count as asked.
+    async fn asks(&self, people: &People) -> bool {
+        let asked = || self.relationships.asked.load(Ordering::SeqCst);
+        let before = asked();
+        people.sees(&self.access).await != Some(true) || asked() > before
     }
 }
 
@@ -225,6 +251,57 @@ async fn a_schema_that_changes_may_change_every_answer() {
     let wider = format!("{SCHEMA}\ndefinition visitor {{}}\n");
     SpiceDb::connect(&server.options(), &wider).await.unwrap().ensure_schema(true).await.unwrap();
     listener.hears(&Touched::Everything).await;
+    listener.knows().await;
+}
+
+/// As a newer version may have it: those who treat a team's members are others.
+fn newer(treats: &str, more: &str) -> String {
+    let (before, after) = SCHEMA.split_once("\tpermission treats = lead + member + covering\n").expect("a care team's");
+    format!("{before}{treats}\n{after}\n{more}\n")
+}
+
+/// What a change touches under another schema, this version can't tell.
+#[tokio::test]
+async fn under_another_schema_nothing_is_kept_until_it_is_ours_again() {
+    let server = OwnServer::start_with(&[HEARTBEAT]).await;
+    let ours = connect(following(server.options())).await;
+    let listener = Listener::to(&ours);
+    listener.knows().await;
+    let people = People::new();
+    people.grant(&ours).await;
+    let stricter = newer("\tpermission treats = lead + covering", "");
+    let other = SpiceDb::connect(&server.options(), &stricter).await.unwrap();
+    other.ensure_schema(true).await.unwrap();
+    listener.loses_track().await;
+    let deciding = Deciding::over(SpiceDb::connect(&following(server.options()), SCHEMA).await.unwrap());
+    assert_eq!(people.sees(&deciding.access).await, Some(false), "a member of the team treats nobody");
+    ours.ensure_schema(true).await.unwrap();
+    listener.knows().await;
+    deciding.keeps(&people).await;
+
+    let practice = "definition practice {\n\trelation nurse: user\n}";
+    let wider = "\trelation practice: practice\n\tpermission treats = lead + member + covering + practice->nurse";
+    let other = SpiceDb::connect(&server.options(), &newer(wider, practice)).await.unwrap();
+    other.ensure_schema(true).await.unwrap();
+    listener.loses_track().await;
+    let [_, nurse] = people.care();
+    let nurse_of_practice = people.relationship(("practice", "p-1"), "nurse", ("user", "u-1"));
+    let practice = people.relationship(("care_team", "t-1"), "practice", ("practice", "p-1"));
+    let moved = [Update::Delete(nurse), Update::Touch(practice), Update::Touch(nurse_of_practice.clone())];
+    other.write(moved.into()).await.unwrap();
+    listener.forget();
+    // More than Watch tells by itself as it begins anew: the last ones it has heard.
+    for number in 1..=6 {
+        let family = people.relationship(("member", &format!("m-{number}")), "family", ("user", "u-2"));
+        other.write(vec![Update::Touch(family)]).await.unwrap();
+        listener.hears_more_than(number - 1).await;
+    }
+    assert_eq!(listener.heard().iter().find(|touched| **touched != Touched::Everything), None);
+    assert!(!listener.knows_now());
+    deciding.keeps_nothing(&people).await;
+    assert_eq!(people.sees(&deciding.access).await, Some(true));
+    other.write(vec![Update::Delete(nurse_of_practice)]).await.unwrap();
+    assert_eq!(people.sees(&deciding.access).await, Some(false));
 }
 
 #[tokio::test]
@@ -252,9 +329,7 @@ async fn after_a_silence_everything_that_was_kept_is_forgotten() {
     listener.knows().await;
     listener.forget();
     server.pause();
-    let mut known = listener.known_until.subscribe();
-    let lost = known.wait_for(Option::is_none);
-    tokio::time::timeout(PATIENCE, lost).await.expect("it is noticed").unwrap();
+    listener.loses_track().await;
     server.go_on();
     listener.knows().await;
     assert!(listener.heard().contains(&Touched::Everything));
