@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use sluice_subscriptions::relationships::{Relationships, Update};
+use sluice_subscriptions::relationships::{Relationships, SCHEMA, Update};
 
 use crate::{
     house::House,
@@ -44,7 +44,7 @@ pub(crate) async fn revoked_through_sluice(house: &House, count: usize, report: 
 
 /// By another client of SpiceDB: from its answer on.
 pub(crate) async fn revoked_in_spicedb(house: &House, count: usize, report: &mut Report) -> Result<(), String> {
-    let spicedb = another_client().await;
+    let spicedb = another_client(SCHEMA).await;
     let (mut events, mut errors) = (Vec::new(), Vec::new());
     for group in 0..count / TOGETHER {
         for watcher in watchers(house, "spicedb", group, None).await? {

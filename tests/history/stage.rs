@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sluice::{app::Altered, telemetry::Metrics};
 use sluice_schema::{ids::TenantId, viewer::PurposeOfUse};
-use sluice_subscriptions::relationships::{Consistency, Relationships};
+use sluice_subscriptions::relationships::{Consistency, Relationships, SCHEMA};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -67,7 +67,7 @@ impl Stage {
         }
         let tenant = gateways[0].tenant.clone();
         let others = match on_real_parts() {
-            true => Others { relationships: Arc::new(another_client().await), through: Through::Others },
+            true => Others { relationships: Arc::new(another_client(SCHEMA).await), through: Through::Others },
             // There are none: the file is the one gateway's own.
             false => Others { relationships: gateways[0].ports.relationships.clone(), through: Through::Gateway(0) },
         };

@@ -8,14 +8,13 @@ use std::{
 use async_trait::async_trait;
 use sluice_adapters::spicedb::{SpiceDb, SpiceDbOptions};
 use sluice_subscriptions::relationships::{
-    Check, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, SCHEMA,
-    Update,
+    Check, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Update,
 };
 
 use super::required;
 
-/// Another client of the SpiceDB that the gateways ask.
-pub(crate) async fn another_client() -> SpiceDb {
+/// Another client of the SpiceDB that the gateways ask, of the version that has this schema.
+pub(crate) async fn another_client(schema: &str) -> SpiceDb {
     let options = SpiceDbOptions {
         endpoint: required("SLUICE_TEST_SPICEDB"),
         preshared_key: required("SLUICE_TEST_SPICEDB_KEY"),
@@ -24,7 +23,7 @@ pub(crate) async fn another_client() -> SpiceDb {
         max_in_flight: 1,
         max_staleness: Duration::ZERO,
     };
-    SpiceDb::connect(&options, SCHEMA).await.unwrap()
+    SpiceDb::connect(&options, schema).await.unwrap()
 }
 
 /// What is done with each answer to these checks.

@@ -1,11 +1,12 @@
 //! SpiceDB away: no answer is no access, and nobody has half a check.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use sluice_subscriptions::relationships::SCHEMA;
 
 use crate::{
     clients::PERSON,
     harness::{Frame, RICH, Server, Ws, question, soon},
-    installation::{Proxy, Way, required},
+    installation::{Proxy, Way, another_client, required},
     parts::{Paused, Postmaster, resident, revoke_guardian},
     scene::{
         Scene, acknowledged, are_answered, are_refused, change, changes, has_held, insist, insist_all, insist_by, keys,
@@ -83,14 +84,40 @@ async fn a_revocation_written_straight_to_it_ends_a_quiet_stream_and_no_other() 
     let server = Server::start(named("quiet")).await;
     let (mut guardian, mut nurse) = (listen(&server, "guardian").await, listen(&server, "nurse").await);
     revoke_guardian(server.home()).await;
-    let ended = soon("the end", guardian.frame_for("w")).await;
-    assert!(
-        matches!(&ended, Frame::Error(errors) if errors[0]["extensions"]["code"] == "PERMISSION_REVOKED"),
-        "{ended:?}"
-    );
+    is_revoked(&mut guardian).await;
     let check = insist(server.viewer(PERSON), "afterwards").await;
     hears_of(&mut nurse, &check).await;
     assert!(!guardian.heard().await.contains(&check));
+}
+
+/// Whom it shuts out is told without an event; whom it does not goes on, and who was shut out may come back.
+#[tokio::test]
+async fn a_schema_that_is_rewritten_live_is_heeded_by_running_streams() {
+    let server = Server::start(named("rewritten")).await;
+    let (mut guardian, mut nurse) = (listen(&server, "guardian").await, listen(&server, "nurse").await);
+    let before = insist(server.viewer(PERSON), "before").await;
+    hears_of(&mut guardian, &before).await;
+    hears_of(&mut nurse, &before).await;
+
+    let stricter = SCHEMA.replacen("treats = lead + member + covering", "treats = lead + covering", 1);
+    assert_ne!(stricter, SCHEMA);
+    another_client(&stricter).await.ensure_schema(true).await.unwrap();
+    is_revoked(&mut nurse).await;
+    let meanwhile = insist(server.viewer(PERSON), "meanwhile").await;
+    hears_of(&mut guardian, &meanwhile).await;
+    assert!(!nurse.heard().await.contains(&meanwhile));
+
+    another_client(SCHEMA).await.ensure_schema(true).await.unwrap();
+    let mut nurse = listen(&server, "nurse").await;
+    let behind = insist(server.viewer(PERSON), "behind").await;
+    hears_of(&mut nurse, &behind).await;
+    hears_of(&mut guardian, &behind).await;
+}
+
+async fn is_revoked(ws: &mut Ws) {
+    let ended = soon("the end", ws.frame_for("w")).await;
+    let is_revoked = |errors: &Value| errors[0]["extensions"]["code"] == "PERMISSION_REVOKED";
+    assert!(matches!(&ended, Frame::Error(errors) if is_revoked(errors)), "{ended:?}");
 }
 
 /// One gateway reaches SpiceDB and goes on; another does not, and has events to show.

@@ -1,7 +1,7 @@
 //! Relationships, changed past the gateways.
 
 use sluice_schema::ids::TenantId;
-use sluice_subscriptions::relationships::{ObjectRef, Relationship, Relationships, SubjectRef, Update};
+use sluice_subscriptions::relationships::{ObjectRef, Relationship, Relationships, SCHEMA, SubjectRef, Update};
 
 use crate::{
     harness::MEMBER,
@@ -17,6 +17,6 @@ pub(crate) async fn revoke_guardian(home: &Home) {
         subject: SubjectRef { object: ObjectRef::new("user", &tenant, "u-guardian"), relation: None },
         expires: None,
     };
-    let spicedb = another_client().await;
+    let spicedb = another_client(SCHEMA).await;
     spicedb.write(vec![Update::Delete(guardian)]).await.unwrap();
 }
