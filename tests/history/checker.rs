@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The longest that something may be on its way to a client: what was right when it was decided is not right for ever.
-const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(5);
+const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(1);
 
 /// The longest that somebody may be kept subscribed who may see nothing any more.
 const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(2);
