@@ -17,9 +17,11 @@ pub struct TransportConfig {
     pub max_operations: usize,
     /// How many connections one viewer may have.
     pub max_connections_per_viewer: usize,
-    /// How many queries, mutations and polls of one viewer may be in flight, on all transports together.
+    /// How many queries, mutations, polls and writes for clients with a name, of one viewer, may be in flight, on all transports
+    /// together.
     pub max_in_flight_per_viewer: usize,
-    /// How many operations one viewer may begin in a second, in the long run; renewals of tokens count as well.
+    /// How many operations one viewer may begin in a second, in the long run; connections, renewals of tokens and writes of what a
+    /// client with a name acknowledges or forgets count as well.
     pub max_operations_per_second: u32,
     /// How many of them at once, after she was idle.
     pub max_operations_burst: u32,

@@ -39,6 +39,8 @@ pub(super) enum Asked {
     Executing,
     Executed,
     PollDropped,
+    /// What a client that goes by the name `slow` sent is being written; it waits to be released.
+    Writing,
 }
 
 pub(super) struct FakeGate {
@@ -54,6 +56,13 @@ pub(super) struct FakeGate {
 }
 
 impl FakeGate {
+    async fn write(&self, name: &SubscriptionName) {
+        if name.as_str() == "slow" {
+            let _ = self.asked.send(Asked::Writing);
+            self.release.notified().await;
+        }
+    }
+
     /// Revokes all that `nora` has.
     pub(super) async fn revoke(&self) {
         let (tenant, user) = ("north".parse().unwrap(), "nora".parse().unwrap());
@@ -267,6 +276,7 @@ impl Gate for FakeGate {
         if cursor.epoch != Epoch(1) {
             return Err(ClientError::new(Code::CursorExpired, "of another log"));
         }
+        self.write(name).await;
         let mut acknowledged = self.acknowledged.lock().unwrap();
         if let Some(moved) = moved_on(acknowledged.get(name.as_str()), cursor) {
             acknowledged.insert(name.to_string(), moved);
@@ -275,6 +285,7 @@ impl Gate for FakeGate {
     }
 
     async fn forget(&self, _: &Viewer, name: &SubscriptionName) -> Result<(), ClientError> {
+        self.write(name).await;
         self.acknowledged.lock().unwrap().remove(name.as_str());
         Ok(())
     }

@@ -48,8 +48,7 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be `Content-Type: application/json`."));
     }
     let viewer = Arc::new(bearer::authenticate(&*context.gate, request.headers()).await?);
-    context.viewers.begin(&viewer)?;
-    let held = context.viewers.operate(&viewer)?;
+    let held = context.viewers.start(&viewer)?;
     let request = read(request, &context.config).await?;
     match context.gate.parse(request) {
         Err(error) => Ok(not_executed(media, http_status(error.code), error_body(&error))),

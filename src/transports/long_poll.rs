@@ -50,8 +50,7 @@ async fn poll(
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Polled, Refused> {
     let viewer = Arc::new(bearer::authenticate(&*context.gate, headers).await?);
-    context.viewers.begin(&viewer)?;
-    let _held = context.viewers.operate(&viewer)?;
+    let _held = context.viewers.start(&viewer)?;
     let Query(parameters) = parameters.map_err(|_| {
         ClientError::new(Code::BadRequest, "The parameters are `channel`, `after` and `wait`, each at most once.")
     })?;

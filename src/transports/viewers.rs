@@ -122,6 +122,12 @@ impl Viewers {
         })
     }
 
+    /// One more operation that is begun, and in flight until what is returned is dropped.
+    pub(super) fn start(self: &Arc<Self>, viewer: &Viewer) -> Result<Held, Busy> {
+        self.begin(viewer)?;
+        self.operate(viewer)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Counts>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
