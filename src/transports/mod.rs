@@ -12,6 +12,7 @@ mod origin;
 mod router;
 mod server;
 pub mod status;
+mod unread;
 mod viewers;
 mod websocket;
 
@@ -25,6 +26,8 @@ mod forgery_tests;
 mod http_tests;
 #[cfg(test)]
 mod server_tests;
+#[cfg(test)]
+mod unread_tests;
 
 use std::sync::Arc;
 
