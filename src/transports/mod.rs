@@ -11,6 +11,7 @@ mod negotiate;
 mod origin;
 mod router;
 mod server;
+mod starts;
 pub mod status;
 mod unread;
 mod viewers;

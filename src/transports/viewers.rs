@@ -30,7 +30,7 @@ const REMEMBERED: usize = 1024;
 /// When to ask again where something has to end first.
 const AGAIN: Duration = Duration::from_secs(1);
 
-type Key = (TenantId, UserId);
+pub(super) type Key = (TenantId, UserId);
 
 type Rates = RateLimiter<Key, HashMapStateStore<Key>, TokioClock, NoOpMiddleware<Nanos>>;
 
@@ -181,7 +181,7 @@ impl Counts {
     }
 }
 
-fn key(viewer: &Viewer) -> Key {
+pub(super) fn key(viewer: &Viewer) -> Key {
     (viewer.tenant.clone(), viewer.user.clone())
 }
 
@@ -194,4 +194,4 @@ fn busy(limit: &'static str, text: &'static str, retry: Duration) -> Busy {
 
 #[cfg(test)]
 #[path = "viewers_tests.rs"]
-mod tests;
+pub(super) mod tests;
