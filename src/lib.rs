@@ -8,6 +8,7 @@ pub mod config;
 mod doctor;
 mod gate;
 pub mod health;
+pub mod panics;
 pub mod ready;
 pub mod shutdown;
 pub mod telemetry;

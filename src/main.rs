@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use sluice::{
     cli::{self, AuditCommand, Cli, Command, Failure, MasterKeyCommand, ServeArgs},
+    panics,
     shutdown::Signals,
     telemetry,
 };
@@ -14,6 +15,7 @@ use sluice::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    panics::install();
     // Reads FAILPOINTS; nothing without the feature.
     #[cfg(feature = "failpoints")]
     let _faults = fail::FailScenario::setup();

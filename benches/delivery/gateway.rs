@@ -74,8 +74,13 @@ impl Gateway {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let file = std::env::var_os("SLUICE_BENCH_CONFIG").map(PathBuf::from);
         let config = Config::load(&Sources { file, ..Sources::of_process() }).map_err(|error| text(&error))?;
-        // Some of the scenarios have one person on hundreds of sockets.
-        let transports = TransportConfig { max_connections_per_viewer: 100_000, ..config.transports };
+        // Some of the scenarios have one person on thousands of sockets, which come at once.
+        let transports = TransportConfig {
+            max_connections_per_viewer: 100_000,
+            max_operations_per_second: 1_000_000,
+            max_operations_burst: 1_000_000,
+            ..config.transports
+        };
         let config = Config {
             transports,
             data_dir: directory.into(),

@@ -106,7 +106,7 @@ fn payloads(out: &mut String, model: &Model) {
         out.push_str(tail);
     };
     each(
-        "/// What happened: the payload of an event, by its header's type.\n#[derive(Debug, Clone, PartialEq)]\npub enum Payload {\n",
+        "/// What happened: the payload of an event, by its header's type. Its `Debug` names it, and shows nothing of it.\n#[derive(Clone, PartialEq)]\npub enum Payload {\n",
         &|m| format!("    {}(Box<{}>),", m.name, path(m)),
         "}\n\nimpl Payload {\n",
     );
@@ -128,7 +128,12 @@ fn payloads(out: &mut String, model: &Model) {
     each(
         "    /// Takes out what the mask does not open.\n    pub fn redact(&mut self, mask: Mask) {\n        match self {\n",
         &|m| format!("            Self::{}(payload) => payload.redact(mask),", m.name),
-        "        }\n    }\n}\n",
+        "        }\n    }\n}\n\n",
+    );
+    each(
+        "impl std::fmt::Debug for Payload {\n    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {\n        f.write_str(match self {\n",
+        &|m| format!("            Self::{0}(_) => \"{0}(…)\",", m.name),
+        "        })\n    }\n}\n",
     );
 }
 

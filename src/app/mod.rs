@@ -131,8 +131,8 @@ impl App {
         // WebSockets outlive the server that upgraded them: they are waited for by name.
         let connections = TaskTracker::new();
         let router = self.router(drain.clone(), connections.clone());
-        let idle = self.config.transports.idle_timeout;
-        let server = tokio::spawn(transports::serve(listener, router, idle, drain.clone()));
+        let (config, stop) = (self.config.transports.clone(), drain.clone());
+        let server = tokio::spawn(async move { transports::serve(listener, router, &config, stop).await });
         self.health.accepting(true);
         self.announce(address)?;
         let failed = tokio::select! {

@@ -135,6 +135,10 @@ fn bad_values_name_key_and_place() {
             "bad value for `auth.jwks_url` in DIR/sluice.toml: it must begin with https://",
         ),
         (
+            given().file("[auth]\nleeway_seconds = 301\n"),
+            "bad value for `auth.leeway_seconds` in DIR/sluice.toml: it must be at most 300",
+        ),
+        (
             given().file("[auth]\njwks_refresh_seconds = 0\n"),
             "bad value for `auth.jwks_refresh_seconds` in DIR/sluice.toml: it must be 1 to",
         ),
@@ -299,4 +303,9 @@ fn keys_under(section: &str) -> BTreeSet<String> {
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.into() } else { format!("{path}.{name}") }
+}
+
+#[test]
+fn the_most_that_may_be_is_taken() {
+    assert_eq!(given().file("[auth]\nleeway_seconds = 300\n").loads().auth.leeway_seconds, 300);
 }

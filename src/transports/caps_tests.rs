@@ -136,6 +136,27 @@ async fn subscriptions_are_bounded_by_their_socket_alone() {
     while !matches!(server.asked.recv().await, Some(Asked::Subscribed(_))) {}
 }
 
+/// The gate is stalled: nothing that begins comes to its end.
+#[tokio::test]
+async fn who_starts_many_subscriptions_holds_nobody_else_up() {
+    let config = TransportConfig { max_concurrency: 100, ..TransportConfig::default() };
+    let mut server = Server::start(config).await;
+    let mut socket = Socket::ready(&server, "nora").await;
+    for id in 0..100 {
+        socket.subscribe(&id.to_string(), "subscription slow").await;
+    }
+    socket.ping().await;
+    let _subscriber = server.subscriber().await;
+    let mut other = Socket::ready(&server, "otto").await;
+    other.subscribe("1", "subscription denied").await;
+    let answer = tokio::time::timeout(Duration::from_secs(20), other.json()).await;
+    assert_eq!(answer.expect("it waits for all of hers")["type"], "error");
+    for _ in 1..100 {
+        server.gate.release.notify_one();
+        while !matches!(server.asked.recv().await, Some(Asked::Subscribed(_))) {}
+    }
+}
+
 #[tokio::test]
 async fn one_connection_too_many_is_sent_away_and_told_when_to_come_back() {
     let server = Server::start(one_of_each()).await;

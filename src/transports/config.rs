@@ -17,9 +17,11 @@ pub struct TransportConfig {
     pub max_operations: usize,
     /// How many connections one viewer may have.
     pub max_connections_per_viewer: usize,
-    /// How many queries, mutations and polls of one viewer may be in flight, on all transports together.
+    /// How many queries, mutations, polls and writes for clients with a name, of one viewer, may be in flight, on all transports
+    /// together.
     pub max_in_flight_per_viewer: usize,
-    /// How many operations one viewer may begin in a second, in the long run; renewals of tokens count as well.
+    /// How many operations one viewer may begin in a second, in the long run; connections, renewals of tokens and writes of what a
+    /// client with a name acknowledges or forgets count as well.
     pub max_operations_per_second: u32,
     /// How many of them at once, after she was idle.
     pub max_operations_burst: u32,
@@ -39,6 +41,9 @@ pub struct TransportConfig {
     /// How long the body of a POST may take to come.
     #[serde(rename = "body_timeout_ms", deserialize_with = "milliseconds")]
     pub body_timeout: Duration,
+    /// How long a client may take nothing of an answer by HTTP, on Linux. WebSockets have pings and bounded queues instead.
+    #[serde(rename = "write_timeout_ms", deserialize_with = "milliseconds")]
+    pub write_timeout: Duration,
     /// How long a WebSocket client may take until its `connection_init`.
     #[serde(rename = "init_timeout_ms", deserialize_with = "milliseconds")]
     pub init_timeout: Duration,
@@ -81,6 +86,7 @@ impl Default for TransportConfig {
             max_queued_bytes_of_all: 256 * 1024 * 1024,
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
             init_timeout: Duration::from_secs(3),
             ping_interval: Duration::from_secs(25),
             max_silent_intervals: 2,
@@ -122,6 +128,7 @@ impl TransportConfig {
             ("max_silent_intervals", self.max_silent_intervals as usize),
             ("idle_timeout_ms", self.idle_timeout.as_millis() as usize),
             ("body_timeout_ms", self.body_timeout.as_millis() as usize),
+            ("write_timeout_ms", self.write_timeout.as_millis() as usize),
             ("init_timeout_ms", self.init_timeout.as_millis() as usize),
             ("ping_interval_ms", self.ping_interval.as_millis() as usize),
             ("close_timeout_ms", self.close_timeout.as_millis() as usize),

@@ -23,7 +23,10 @@ use sluice_subscriptions::{
     revocations::{Cut, Refused, Revocations, Session, Target, memory::node_alone},
     subscribers::moved_on,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -39,6 +42,10 @@ pub(super) enum Asked {
     Executing,
     Executed,
     PollDropped,
+    /// What was answered to a query or poll with `large` in it is gone from memory.
+    Dropped,
+    /// What a client that goes by the name `slow` sent is being written; it waits to be released.
+    Writing,
 }
 
 pub(super) struct FakeGate {
@@ -54,6 +61,13 @@ pub(super) struct FakeGate {
 }
 
 impl FakeGate {
+    async fn write(&self, name: &SubscriptionName) {
+        if name.as_str() == "slow" {
+            let _ = self.asked.send(Asked::Writing);
+            self.release.notified().await;
+        }
+    }
+
     /// Revokes all that `nora` has.
     pub(super) async fn revoke(&self) {
         let (tenant, user) = ("north".parse().unwrap(), "nora".parse().unwrap());
@@ -74,6 +88,10 @@ pub(super) struct Server {
     pub(super) drain: CancellationToken,
     pub(super) tasks: TaskTracker,
     pub(super) asked: mpsc::UnboundedReceiver<Asked>,
+    /// No more connections are taken.
+    pub(super) stop: CancellationToken,
+    /// Over when it is stopped and no connection is left; WebSockets are on their own.
+    pub(super) served: JoinHandle<()>,
 }
 
 impl Server {
@@ -91,10 +109,13 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = TaskTracker::new();
-        let idle = config.idle_timeout;
-        let routes = tracked_router(gate.clone(), config, drain.clone(), tasks.clone());
-        tokio::spawn(serve(listener, routes, idle, CancellationToken::new()));
-        Self { address, gate, drain, tasks, asked }
+        let routes = tracked_router(gate.clone(), config.clone(), drain.clone(), tasks.clone());
+        let stop = CancellationToken::new();
+        let served = tokio::spawn({
+            let stop = stop.clone();
+            async move { serve(listener, routes, &config, stop).await }
+        });
+        Self { address, gate, drain, tasks, asked, stop, served }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -116,6 +137,26 @@ impl Drop for Told {
     fn drop(&mut self) {
         let _ = self.1.take().map(|asked| self.0.send(asked));
     }
+}
+
+/// More than sockets keep for a client that does not read.
+const LARGE: usize = 16 * 1024 * 1024;
+
+struct Large {
+    text: Vec<u8>,
+    _told: Told,
+}
+
+impl AsRef<[u8]> for Large {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// A JSON text that tells when it is dropped.
+fn large(asked: &mpsc::UnboundedSender<Asked>) -> Bytes {
+    let text = format!("\"{}\"", "x".repeat(LARGE)).into_bytes();
+    Bytes::from_owner(Large { text, _told: Told(asked.clone(), Some(Asked::Dropped)) })
 }
 
 /// At the gate's progress, or behind it.
@@ -162,6 +203,9 @@ impl Parsed for FakeOperation {
         let _ = self.asked.send(Asked::Executed);
         if query.contains("invalid") {
             return Answer { body: r#"{"errors":[{"message":"no such field"}]}"#.into(), executed: false };
+        }
+        if query.contains("large") {
+            return Answer { body: large(&self.asked), executed: true };
         }
         if query.contains("who") {
             let who = format!("{}/{}/{}", viewer.tenant, viewer.user, viewer.purpose.code());
@@ -251,6 +295,7 @@ impl Gate for FakeGate {
             }
             "/wait" => vec![Bytes::from(json!({ "wait": wait.as_secs() }).to_string())],
             "/quiet" => Vec::new(),
+            "/large" => vec![large(&self.asked)],
             _ => vec![Bytes::from_static(br#"{"n":1}"#), Bytes::from_static(br#"{"n":2}"#)],
         };
         Ok(Polled { events, cursor: self.progress() })
@@ -267,6 +312,7 @@ impl Gate for FakeGate {
         if cursor.epoch != Epoch(1) {
             return Err(ClientError::new(Code::CursorExpired, "of another log"));
         }
+        self.write(name).await;
         let mut acknowledged = self.acknowledged.lock().unwrap();
         if let Some(moved) = moved_on(acknowledged.get(name.as_str()), cursor) {
             acknowledged.insert(name.to_string(), moved);
@@ -275,6 +321,7 @@ impl Gate for FakeGate {
     }
 
     async fn forget(&self, _: &Viewer, name: &SubscriptionName) -> Result<(), ClientError> {
+        self.write(name).await;
         self.acknowledged.lock().unwrap().remove(name.as_str());
         Ok(())
     }

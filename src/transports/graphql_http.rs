@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::to_bytes,
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::StatusCode,
     response::Response,
@@ -22,6 +22,7 @@ use super::{
     negotiate::{Media, is_json},
     router::Context,
     status::{Refused, error_body, http_status, respond},
+    unread,
     viewers::Held,
 };
 
@@ -48,8 +49,7 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must be `Content-Type: application/json`."));
     }
     let viewer = Arc::new(bearer::authenticate(&*context.gate, request.headers()).await?);
-    context.viewers.begin(&viewer)?;
-    let held = context.viewers.operate(&viewer)?;
+    let held = context.viewers.start(&viewer)?;
     let request = read(request, &context.config).await?;
     match context.gate.parse(request) {
         Err(error) => Ok(not_executed(media, http_status(error.code), error_body(&error))),
@@ -59,8 +59,8 @@ async fn answer(context: &Context, request: Request, media: Media) -> Result<Res
         )),
         Ok(parsed) => {
             let admitted = Admitted::by(&*context.gate, &viewer)?;
-            let answer = admitted.unless_revoked(execute(context, viewer, held, parsed)).await??;
-            Ok(executed(media, answer))
+            let (answer, held) = admitted.unless_revoked(execute(context, viewer, held, parsed)).await??;
+            Ok(executed(media, answer.executed, unread::body(answer.body, held)))
         }
     }
 }
@@ -71,27 +71,24 @@ async fn execute(
     viewer: Arc<Viewer>,
     held: Held,
     parsed: Box<dyn Parsed>,
-) -> Result<Answer, Refused> {
+) -> Result<(Answer, Held), Refused> {
     if parsed.operation_type() != OperationType::Mutation {
-        return Ok(parsed.execute(viewer, Transport::Http).await);
+        return Ok((parsed.execute(viewer, Transport::Http).await, held));
     }
-    let running = context.tasks.spawn(async move {
-        let _held = held;
-        parsed.execute(viewer, Transport::Http).await
-    });
+    let running = context.tasks.spawn(async move { (parsed.execute(viewer, Transport::Http).await, held) });
     running.await.map_err(|_| ClientError::new(Code::Internal, "A fault of ours; it is unknown what was done.").into())
 }
 
-fn executed(media: Media, answer: Answer) -> Response {
-    if answer.executed {
-        respond(StatusCode::OK, media.content_type(), answer.body)
+fn executed(media: Media, executed: bool, body: Body) -> Response {
+    if executed {
+        respond(StatusCode::OK, media.content_type(), body)
     } else {
-        not_executed(media, StatusCode::BAD_REQUEST, answer.body)
+        not_executed(media, StatusCode::BAD_REQUEST, body)
     }
 }
 
 /// With `application/json` a well-formed request is answered with 200, whatever became of it (section 6.4.1).
-fn not_executed(media: Media, status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+fn not_executed(media: Media, status: StatusCode, body: impl Into<Body>) -> Response {
     let is_old = media == Media::Json && status == StatusCode::BAD_REQUEST;
     respond(if is_old { StatusCode::OK } else { status }, media.content_type(), body)
 }

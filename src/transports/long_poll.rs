@@ -21,6 +21,8 @@ use super::{
     bearer,
     router::Context,
     status::{Refused, respond},
+    unread,
+    viewers::Held,
 };
 
 #[derive(serde::Deserialize)]
@@ -39,7 +41,9 @@ pub(super) async fn get(
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Response {
     match poll(&context, &headers, parameters).await {
-        Ok(polled) => respond(StatusCode::OK, "application/json; charset=utf-8", body(&polled)),
+        Ok((polled, held)) => {
+            respond(StatusCode::OK, "application/json; charset=utf-8", unread::body(body(&polled), held))
+        }
         Err(refused) => refused.respond("application/json; charset=utf-8"),
     }
 }
@@ -48,10 +52,9 @@ async fn poll(
     context: &Context,
     headers: &HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
-) -> Result<Polled, Refused> {
+) -> Result<(Polled, Held), Refused> {
     let viewer = Arc::new(bearer::authenticate(&*context.gate, headers).await?);
-    context.viewers.begin(&viewer)?;
-    let _held = context.viewers.operate(&viewer)?;
+    let held = context.viewers.start(&viewer)?;
     let Query(parameters) = parameters.map_err(|_| {
         ClientError::new(Code::BadRequest, "The parameters are `channel`, `after` and `wait`, each at most once.")
     })?;
@@ -62,7 +65,7 @@ async fn poll(
     tokio::select! {
         biased;
         () = context.drain.cancelled() => Err(ClientError::unavailable().into()),
-        polled = admitted.unless_revoked(context.gate.poll(&viewer, pattern, after, wait)) => Ok(polled??),
+        polled = admitted.unless_revoked(context.gate.poll(&viewer, pattern, after, wait)) => Ok((polled??, held)),
     }
 }
 

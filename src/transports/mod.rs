@@ -11,7 +11,9 @@ mod negotiate;
 mod origin;
 mod router;
 mod server;
+mod starts;
 pub mod status;
+mod unread;
 mod viewers;
 mod websocket;
 
@@ -25,6 +27,8 @@ mod forgery_tests;
 mod http_tests;
 #[cfg(test)]
 mod server_tests;
+#[cfg(test)]
+mod unread_tests;
 
 use std::sync::Arc;
 

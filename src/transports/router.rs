@@ -7,19 +7,16 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use sluice_schema::error::{ClientError, Code};
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Gate,
     config::TransportConfig,
     graphql_http, graphql_ws, long_poll,
+    starts::Starts,
     status::{error_body, respond},
     viewers::Viewers,
 };
-
-/// A crowd that comes back at once takes its time: more at once would be no quicker, and hold more memory.
-const STARTS: usize = 64;
 
 /// What all transports of one server share.
 pub(super) struct Context {
@@ -31,8 +28,7 @@ pub(super) struct Context {
     pub(super) tasks: TaskTracker,
     /// The `connection_ack` of graphql-ws, the same for all.
     pub(super) ack: Arc<str>,
-    /// How many subscriptions may begin at a time, on all sockets together.
-    pub(super) starts: Arc<Semaphore>,
+    pub(super) starts: Arc<Starts>,
     pub(super) viewers: Arc<Viewers>,
     /// What may wait to be sent, on all sockets together.
     pub(super) budget: Arc<graphql_ws::Budget>,
@@ -57,7 +53,7 @@ pub fn tracked_router(
     tasks: TaskTracker,
 ) -> Router {
     let ack = graphql_ws::acknowledgement(&config).into();
-    let starts = Arc::new(Semaphore::new(STARTS));
+    let starts = Arc::new(Starts::new());
     let budget = Arc::new(graphql_ws::Budget::new(config.max_queued_bytes_of_all));
     let viewers = Arc::new(Viewers::new(&config));
     Router::new()

@@ -30,7 +30,7 @@ const REMEMBERED: usize = 1024;
 /// When to ask again where something has to end first.
 const AGAIN: Duration = Duration::from_secs(1);
 
-type Key = (TenantId, UserId);
+pub(super) type Key = (TenantId, UserId);
 
 type Rates = RateLimiter<Key, HashMapStateStore<Key>, TokioClock, NoOpMiddleware<Nanos>>;
 
@@ -122,6 +122,12 @@ impl Viewers {
         })
     }
 
+    /// One more operation that is begun, and in flight until what is returned is dropped.
+    pub(super) fn start(self: &Arc<Self>, viewer: &Viewer) -> Result<Held, Busy> {
+        self.begin(viewer)?;
+        self.operate(viewer)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Counts>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -175,7 +181,7 @@ impl Counts {
     }
 }
 
-fn key(viewer: &Viewer) -> Key {
+pub(super) fn key(viewer: &Viewer) -> Key {
     (viewer.tenant.clone(), viewer.user.clone())
 }
 
@@ -188,4 +194,4 @@ fn busy(limit: &'static str, text: &'static str, retry: Duration) -> Busy {
 
 #[cfg(test)]
 #[path = "viewers_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -3,7 +3,7 @@ use sluice_schema::viewer::PurposeOfUse;
 
 use super::*;
 
-fn viewer(tenant: &str, user: &str) -> Viewer {
+pub(in super::super) fn viewer(tenant: &str, user: &str) -> Viewer {
     Viewer {
         tenant: tenant.parse().unwrap(),
         user: user.parse().unwrap(),

@@ -23,7 +23,7 @@ pub trait PayloadKeys: Send + Sync {
     async fn key(&self, tenant: &TenantId, routing_key: &RoutingKey) -> Result<Option<DataKey>, KeysUnavailable>;
 }
 
-/// An event that can be shown, after redaction.
+/// An event that can be shown, after redaction. Its `Debug` shows nothing of what happened.
 #[derive(Debug)]
 pub struct OpenedEvent {
     pub recorded: Arc<RecordedEvent>,
@@ -73,4 +73,32 @@ fn unreadable(recorded: &RecordedEvent, why: &str) -> Option<Arc<OpenedEvent>> {
         "an event is passed over"
     );
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_schema::{
+        position::{Epoch, Position},
+        proto::{coverage::CoverageChanged, header::Header},
+        sealed::Sealed,
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_happened_is_named_for_logs_and_not_shown() {
+        let position = Position { epoch: Epoch(1), partition: 0, seq: 7 };
+        let header = Header { r#type: "sluice.coverage.v1.CoverageChanged".into(), ..Header::default() };
+        let sealed = Sealed(b"Quimby".to_vec().into());
+        let happened = CoverageChanged { reason: Some("Quimby".into()), ..CoverageChanged::default() };
+        let opened = OpenedEvent {
+            recorded: Arc::new(RecordedEvent { position, version: 1, header, payload: sealed }),
+            tenant: "north".parse().unwrap(),
+            channel: "/members/m-1/coverage".parse().unwrap(),
+            patient: None,
+            payload: Payload::CoverageChanged(Box::new(happened)),
+        };
+        let told = format!("{opened:?}");
+        assert!(told.contains("CoverageChanged(…)") && !told.contains("Quimby"), "{told}");
+    }
 }

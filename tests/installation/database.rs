@@ -38,6 +38,12 @@ impl Database {
         options.to_url_lossy().to_string()
     }
 
+    /// How PostgreSQL names its directory.
+    pub(crate) async fn oid(&self) -> i64 {
+        let query = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()";
+        sqlx::query_scalar(query).fetch_one(&mut self.connect().await).await.unwrap()
+    }
+
     /// As a superuser, who may look into everything and break it.
     pub(crate) async fn connect(&self) -> PgConnection {
         superuser().database(&self.name).connect().await.unwrap()

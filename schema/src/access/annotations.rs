@@ -90,6 +90,13 @@ mod tests {
     }
 
     #[test]
+    fn what_happened_is_named_for_logs_and_not_shown() {
+        let changed = pb::EligibilityCheckChanged { after: Some(check()), ..Default::default() };
+        let payload = Payload::EligibilityCheckChanged(Box::new(changed));
+        assert_eq!(format!("{payload:?} {payload:#?}"), "EligibilityCheckChanged(…) EligibilityCheckChanged(…)");
+    }
+
+    #[test]
     fn redaction_takes_out_what_the_mask_does_not_open_at_every_depth() {
         let mut seen = check();
         seen.redact(mask(Visibility::CareTeam));

@@ -51,7 +51,7 @@ impl Close {
 
     pub(super) fn too_many(retry: Duration) -> Self {
         let retry = retry.as_millis();
-        Self::new(1013, format!("Too many connections of this user: connect again in {retry} ms, or close another"))
+        Self::new(1013, format!("Too many connections or operations of this user: connect again in {retry} ms"))
     }
 
     pub(super) fn unavailable() -> Self {

@@ -305,7 +305,8 @@ impl Connection {
 
     fn authenticated(&mut self, verdict: Result<Viewer, ClientError>, durable: Option<SubscriptionName>) {
         if let Ok(viewer) = &verdict {
-            match self.context.viewers.connect(viewer) {
+            let viewers = &self.context.viewers;
+            match viewers.begin(viewer).and_then(|()| viewers.connect(viewer)) {
                 Ok(held) => self.room = Some(Room::Viewer(held)),
                 Err(_) => return self.handle(Input::TooMany { retry: self.context.config.jittered_retry() }),
             }

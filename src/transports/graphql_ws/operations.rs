@@ -18,6 +18,7 @@ use super::{
     super::{
         Gate, GraphqlRequest, OperationType, Parsed, Subscription, Transport,
         router::Context,
+        starts::Starts,
         viewers::{Held, Viewers},
     },
     durable::Durable,
@@ -31,7 +32,7 @@ pub(super) struct Operations {
     outbox: Arc<Outbox>,
     tasks: TaskTracker,
     permits: Semaphore,
-    starts: Arc<Semaphore>,
+    starts: Arc<Starts>,
     viewers: Arc<Viewers>,
     table: Mutex<Table>,
 }
@@ -225,7 +226,7 @@ impl Job {
 
     async fn subscribe(self) {
         let Self { operations, viewer, durable, operation, parsed, stream, _held } = self;
-        let Ok(_turn) = operations.starts.acquire().await else { return };
+        let Some(_turn) = operations.starts.turn(&viewer).await else { return };
         let behind = match &durable {
             Some(durable) => durable.begins_behind().await,
             None => Ok(None),

@@ -38,7 +38,7 @@ pub(super) enum Input<'a> {
     InitTimeout,
     /// The answer to [`Action::Authenticate`].
     Authenticated(Result<(), Code>),
-    /// The same: it is known who the client is, and she has as many connections as she may.
+    /// The same: it is known who the client is, and she has as many connections as she may, or begins too many operations.
     TooMany {
         retry: Duration,
     },

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sluice_subscriptions::deliver::Gone;
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
         GraphqlRequest, TransportConfig,
         fake::{Asked, Server},
         router::Context,
+        starts::Starts,
         viewers::Viewers,
     },
     budget::Budget,
@@ -100,7 +101,7 @@ async fn what_is_asked_for_behind_the_end_does_not_begin() {
         drain: CancellationToken::new(),
         tasks: server.tasks.clone(),
         ack: "{}".into(),
-        starts: Arc::new(Semaphore::new(1)),
+        starts: Arc::new(Starts::new()),
         budget: Arc::new(Budget::new(usize::MAX)),
         viewers: Arc::new(Viewers::new(&TransportConfig::default())),
     };

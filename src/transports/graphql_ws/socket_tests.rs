@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// A round trip: the server has read what was sent before.
-    pub(super) async fn ping(&mut self) {
+    pub(in super::super) async fn ping(&mut self) {
         self.send(json!({ "type": "ping" })).await;
         assert_eq!(self.json().await["type"], "pong");
     }

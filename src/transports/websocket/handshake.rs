@@ -11,6 +11,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tungstenite::handshake::server::create_response_with_body;
 
+use super::super::server::let_go_of_who_does_not_read;
+
 pub(in super::super) fn wants_upgrade(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
@@ -51,7 +53,10 @@ impl Upgrade {
                 tracing::error!("a connection is no TCP socket: its WebSocket can't be served");
                 return None;
             };
-            Some((parts.io.into_inner(), parts.read_buf.into()))
+            let socket = parts.io.into_inner();
+            // It has pings, and a bounded queue.
+            let_go_of_who_does_not_read(&socket, None);
+            Some((socket, parts.read_buf.into()))
         };
         (response, socket)
     }

@@ -133,6 +133,11 @@ impl Server {
         fs::read_to_string(log_file(self.home().path(), self.name)).unwrap_or_default()
     }
 
+    /// All that it wrote to stdout so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(out_file(self.home().path(), self.name)).unwrap_or_default()
+    }
+
     /// A demo person: "member", "guardian", "nurse", "billing" or "stranger".
     pub(crate) fn viewer(&self, person: &str) -> Viewer<'_> {
         Viewer::new(self, self.token(person))
@@ -190,13 +195,14 @@ pub(crate) async fn run(arguments: &[&str], home: &Home, environment: &[(&str, &
 }
 
 fn spawn(home: &Home, options: &Options) -> Child {
-    let log = File::options().create(true).append(true).open(log_file(home.path(), options.name)).unwrap();
+    let file = |path| File::options().create(true).append(true).open(path).unwrap();
+    let (log, out) = (file(log_file(home.path(), options.name)), file(out_file(home.path(), options.name)));
     let mut command = binary(home);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     command.arg("--data-dir").arg(home.data_dir()).arg("--ready-file").arg(ready_file(home.path(), options.name));
     command.envs(options.failpoints.iter().map(|faults| ("FAILPOINTS", faults)));
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.stdin(Stdio::null()).stdout(out).stderr(log);
     command.spawn().expect("the binary is built")
 }
 
@@ -233,4 +239,8 @@ fn ready_file(home: &Path, name: &str) -> PathBuf {
 
 fn log_file(home: &Path, name: &str) -> PathBuf {
     home.join(format!("{name}.log"))
+}
+
+fn out_file(home: &Path, name: &str) -> PathBuf {
+    home.join(format!("{name}.out"))
 }

@@ -10,6 +10,8 @@ pub(crate) const POSTGRES_BIN: &str = "SLUICE_TEST_POSTGRES_BIN";
 pub(crate) const POSTGRES_USER: &str = "SLUICE_TEST_POSTGRES_USER";
 /// Bootstrap servers.
 pub(crate) const KAFKA: &str = "SLUICE_TEST_KAFKA";
+/// The directory of its log, where it is on this machine.
+pub(crate) const KAFKA_DATA: &str = "SLUICE_TEST_KAFKA_DATA";
 /// The broker's process, where it may be paused.
 pub(crate) const KAFKA_PID: &str = "SLUICE_TEST_KAFKA_PID";
 /// A SpiceDB with the gateway's schema.

@@ -61,6 +61,7 @@ const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
 pub(crate) struct Kafka {
     process: Process,
     port: u16,
+    data: PathBuf,
 }
 
 impl Kafka {
@@ -71,6 +72,11 @@ impl Kafka {
 
     pub(crate) fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where its log is: a directory for each partition of each topic.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -93,7 +99,7 @@ impl Kafka {
             .map_err(|why| format!("Kafka's directory could not be formatted: {why}"))?;
         let log = dir.join("kafka.log");
         let process = Process::start("Kafka", java(jars, "kafka.Kafka", dir).arg(&properties), &log)?;
-        let mut kafka = Self { process, port };
+        let mut kafka = Self { process, port, data: data_of(dir) };
         kafka.process.wait_until(START, |_| ask::answers(port)).map_err(Failed::of)?;
         Ok(kafka)
     }
@@ -104,6 +110,10 @@ fn java(jars: &Jars, class: &str, dir: &Path) -> Command {
     java.args(["-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
     java.arg(jars.0.join("*")).arg(class).current_dir(dir);
     java
+}
+
+fn data_of(dir: &Path) -> PathBuf {
+    dir.join("data")
 }
 
 fn properties_of(dir: &Path, port: u16, controller: u16) -> String {
@@ -124,6 +134,6 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 num.partitions=4
 ",
-        dir.join("data").display()
+        data_of(dir).display()
     )
 }

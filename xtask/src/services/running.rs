@@ -92,6 +92,7 @@ impl Running {
         }
         if let Some(kafka) = &self.kafka {
             env.set(env::KAFKA, kafka.bootstrap());
+            env.set(env::KAFKA_DATA, kafka.data().to_string_lossy());
             env.set(env::KAFKA_PID, kafka.id().to_string());
         }
         if let Some(both) = &self.spicedb {
