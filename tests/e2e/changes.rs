@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "failpoints")]
 use crate::harness::Options;
-use crate::harness::{Frame, MEMBER, RICH, Server, Viewer, Ws, code, gateway, question};
+use crate::harness::{Frame, MEMBER, RICH, Server, Viewer, Ws, code, gateway, question, run};
 
 const GRANT: &str = "mutation($input: GrantAccessInput!) {
     grantAccess(input: $input) { memberId relation userId careTeamId granted until }
@@ -133,6 +133,68 @@ async fn what_is_given_in_the_members_place_does_not_outlast_the_right_to_give_i
     let blocked = json!({ "memberId": MEMBER, "relation": "BLOCKED", "userId": "u-nurse" });
     let closed = server.graphql("stranger", GRANT_UNTIL, with(blocked, None)).await;
     assert_eq!(closed["data"]["grantAccess"]["until"], Value::Null, "it takes away: {closed}");
+}
+
+/// She would see by treating what she opened in the member's place, also when she no longer stands there.
+#[tokio::test]
+async fn a_representative_opens_nothing_to_a_care_team_that_she_is_on() {
+    let server = gateway().await;
+    let stands_in = json!({ "memberId": MEMBER, "relation": "PERSONAL_REPRESENTATIVE", "userId": "u-stranger" });
+    assert_eq!(server.graphql("registrar", GRANT, json!({ "input": stands_in })).await["errors"], Value::Null);
+    let consent =
+        |open: bool| json!({ "memberId": MEMBER, "class": "SUBSTANCE_USE", "careTeamId": "t-1", "open": open });
+    let set = async |person: &str, open| server.graphql(person, CONSENT, json!({ "input": consent(open) })).await;
+    assert_eq!(set("stranger", true).await["errors"], Value::Null, "it is not her team");
+    for person in ["u-stranger", "u-member"] {
+        let joins = json!({ "careTeamId": "t-1", "userId": person, "role": "MEMBER" });
+        assert_eq!(server.graphql("registrar", SET_MEMBER, json!({ "input": joins })).await["errors"], Value::Null);
+    }
+    let refused = set("stranger", true).await;
+    assert_eq!(code(&refused), "BAD_REQUEST", "{refused}");
+    assert_eq!(refused["errors"][0]["extensions"]["field"], "input.careTeamId", "{refused}");
+    assert_eq!(set("stranger", false).await["errors"], Value::Null, "what is closed is given to nobody");
+    assert_eq!(set("member", true).await["errors"], Value::Null, "it is her own record, and her team as well");
+}
+
+/// A care team's leads act for treatment, the access managers of its organization for operations.
+#[tokio::test]
+async fn who_is_on_a_team_is_said_by_leads_for_treatment_and_managers_for_operations() {
+    let server = gateway().await;
+    let input = |user: &str, role: &str| json!({ "careTeamId": "t-1", "userId": user, "role": role });
+    let leads = server.graphql("registrar", SET_MEMBER, json!({ "input": input("u-physician", "LEAD") })).await;
+    assert_eq!(leads["data"]["setCareTeamMember"]["role"], "LEAD", "{leads}");
+    for (user, purpose, may) in [
+        ("u-physician", "TREAT", true),
+        ("u-physician", "HOPERAT", false),
+        ("u-registrar", "HOPERAT", true),
+        ("u-registrar", "TREAT", false),
+        ("u-nurse", "TREAT", false),
+        ("u-nurse", "HOPERAT", false),
+        ("u-stranger", "TREAT", false),
+    ] {
+        let token = minted(&server, user, purpose).await;
+        let viewer = server.with_token(&token);
+        let set = viewer.graphql(SET_MEMBER, json!({ "input": input("u-new", "LEAD") })).await;
+        let off = json!({ "input": { "careTeamId": "t-1", "userId": "u-new" } });
+        let removed = viewer.graphql(REMOVE_MEMBER, off).await;
+        if may {
+            assert_eq!(set["data"]["setCareTeamMember"]["role"], "LEAD", "{user}, {purpose}: {set}");
+            assert_eq!(
+                removed["data"]["removeCareTeamMember"],
+                json!({ "role": null }),
+                "{user}, {purpose}: {removed}"
+            );
+        } else {
+            assert_eq!([code(&set), code(&removed)], ["NOT_FOUND"; 2], "{user}, {purpose}");
+        }
+    }
+}
+
+/// A token of the server's tenant.
+async fn minted(server: &Server, user: &str, purpose: &str) -> String {
+    let arguments = ["token", "--user", user, "--tenant", server.home().tenant(), "--purpose", purpose];
+    let token = String::from_utf8(run(&arguments, server.home(), &[]).await.stdout).unwrap();
+    token.trim().to_owned()
 }
 
 #[tokio::test]

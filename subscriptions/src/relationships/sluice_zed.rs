@@ -81,10 +81,12 @@ const MEMBER: [(&str, &str); 42] = [
 ];
 
 /// What is not a member: the object, the permission, and everybody of the story who has it.
-const ELSEWHERE: [(&str, &str, &str, &[&str]); 8] = [
+const ELSEWHERE: [(&str, &str, &str, &[&str]); 10] = [
     ("care_team", "t-1", "treats", &["lead", "nurse", "covering until later", "blocked nurse"]),
-    ("care_team", "t-1", "manage", &["lead", "access manager", "blocked staff"]),
-    ("care_team", "t-other", "manage", &["nurse of another team"]),
+    ("care_team", "t-1", "manage_for_treatment", &["lead"]),
+    ("care_team", "t-1", "manage_for_operations", &["access manager", "blocked staff"]),
+    ("care_team", "t-other", "manage_for_treatment", &["nurse of another team"]),
+    ("care_team", "t-other", "manage_for_operations", &[]),
     ("encounter", "e-1", "treats", &["at the visit", "blocked nurse"]),
     ("encounter", "e-past", "treats", &["at a visit that is over"]),
     (
