@@ -115,7 +115,7 @@ pub(super) fn checks(tenant: &TenantId, person: &Person, member: usize) -> Vec<C
     permissions(person.purpose).iter().map(|permission| check(permission.name)).collect()
 }
 
-/// What she may see, by the answers to these checks.
+/// What she may see, by the answers to these checks. What a permission opens is held against docs/access.md elsewhere.
 pub(super) fn mask(person: &Person, allowed: impl IntoIterator<Item = bool>) -> Mask {
     let granted = permissions(person.purpose).iter().zip(allowed).filter(|(_, allowed)| *allowed);
     granted.fold(Mask::NOTHING, |mask, (permission, _)| mask.with(permission.opens()))

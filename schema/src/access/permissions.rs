@@ -1,4 +1,5 @@
-//! The permissions of `authz/sluice.zed` that open audiences and sensitivity classes, by purpose of use.
+//! The permissions of `authz/sluice.zed` that open audiences and sensitivity classes, by purpose of use. What each role is shown
+//! by them is written by hand in docs/access.md, and held against it.
 
 use super::{Mask, Sensitivities, Visibilities};
 use crate::{
