@@ -31,7 +31,7 @@ use sluice_subscriptions::{
 
 pub use crate::scope::Services;
 use crate::{
-    annotated,
+    annotated, arguments,
     errors::{coded, undecided, unreadable, validation_code},
     operation::{Limits, Operation, OperationType, RawRequest},
     projection::{GraphqlProjection, Plan, Source, unexplained},
@@ -63,14 +63,16 @@ const SETTLE: Duration = Duration::from_millis(250);
 
 impl Graph {
     /// # Errors
-    /// A GraphQL field has no annotated source: nobody could say who may see it.
+    /// A GraphQL field has no annotated source, or nobody declared what an argument does: nobody could say who may see it.
     pub fn new(services: Services, limits: Limits) -> Result<Self, String> {
         let plain = || {
             let schema = builder().data(services.clone());
             schema.limit_depth(limits.max_depth).limit_complexity(limits.max_complexity)
         };
         let (schema, rendering) = (plain().extension(Codes).finish(), plain().finish());
-        annotated::check(&schema.sdl())?;
+        let sdl = schema.sdl();
+        annotated::check(&sdl)?;
+        arguments::check(&sdl)?;
         Ok(Self { schema, rendering, services, limits })
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod annotated;
+mod arguments;
 mod eligibility;
 mod errors;
 mod events;

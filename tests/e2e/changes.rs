@@ -1,12 +1,11 @@
 //! Access that changes under running streams, by the mutations that change it.
 
-use std::time::Duration;
+mod classes;
+mod emergency;
 
 use serde_json::{Value, json};
 
-#[cfg(feature = "failpoints")]
-use crate::harness::Options;
-use crate::harness::{Frame, MEMBER, RICH, Server, Viewer, Ws, code, gateway, question};
+use crate::harness::{Frame, MEMBER, RICH, Server, Viewer, Ws, code, gateway, question, run};
 
 const GRANT: &str = "mutation($input: GrantAccessInput!) {
     grantAccess(input: $input) { memberId relation userId careTeamId granted until }
@@ -18,18 +17,11 @@ const CONSENT_UNTIL: &str = "mutation($input: SetConsentInput!) { setConsent(inp
 const SET_MEMBER: &str = "mutation($input: SetCareTeamMemberInput!) { setCareTeamMember(input: $input) { role } }";
 const REMOVE_MEMBER: &str =
     "mutation($input: RemoveCareTeamMemberInput!) { removeCareTeamMember(input: $input) { role } }";
-const BREAK_GLASS: &str = "mutation($id: ID!, $reason: String!, $minutes: Int!) {
-    breakGlass(memberId: $id, reason: $reason, minutes: $minutes) { until eventId }
-}";
 
 /// What of a check needs a class of its own, or an audience.
 const CHECKS: &str = "subscription { memberEligibility(memberId: \"m-1001\") {
     state coverage { planName substanceUseBenefits { code } }
 } }";
-const EVENTS: &str = "subscription($channel: Channel!) { events(channel: $channel) { type payload {
-    ... on EligibilityCheckChanged { after { state coverage { substanceUseBenefits { code } } } }
-    ... on GlassBroken { memberId userId reason until }
-} } }";
 
 async fn family(by: Viewer<'_>, relation: &str) -> Value {
     by.graphql(GRANT, json!({ "input": { "memberId": MEMBER, "relation": relation, "userId": "u-stranger" } })).await
@@ -38,6 +30,10 @@ async fn family(by: Viewer<'_>, relation: &str) -> Value {
 /// Has a check answered; the last state that the stream tells of.
 async fn answered(server: &Server, ws: &mut Ws, id: &str, key: &str) -> Value {
     server.viewer("billing").request(question(RICH), key).await;
+    next_answered(ws, id).await
+}
+
+async fn next_answered(ws: &mut Ws, id: &str) -> Value {
     loop {
         let next = ws.next_for(id).await;
         if next["data"]["memberEligibility"]["state"] == "ANSWERED" {
@@ -135,6 +131,47 @@ async fn what_is_given_in_the_members_place_does_not_outlast_the_right_to_give_i
     assert_eq!(closed["data"]["grantAccess"]["until"], Value::Null, "it takes away: {closed}");
 }
 
+/// A care team's leads act for treatment, the access managers of its organization for operations.
+#[tokio::test]
+async fn who_is_on_a_team_is_said_by_leads_for_treatment_and_managers_for_operations() {
+    let server = gateway().await;
+    let input = |user: &str, role: &str| json!({ "careTeamId": "t-1", "userId": user, "role": role });
+    let leads = server.graphql("registrar", SET_MEMBER, json!({ "input": input("u-physician", "LEAD") })).await;
+    assert_eq!(leads["data"]["setCareTeamMember"]["role"], "LEAD", "{leads}");
+    for (user, purpose, may) in [
+        ("u-physician", "TREAT", true),
+        ("u-physician", "HOPERAT", false),
+        ("u-registrar", "HOPERAT", true),
+        ("u-registrar", "TREAT", false),
+        ("u-nurse", "TREAT", false),
+        ("u-nurse", "HOPERAT", false),
+        ("u-stranger", "TREAT", false),
+    ] {
+        let token = minted(&server, user, purpose).await;
+        let viewer = server.with_token(&token);
+        let set = viewer.graphql(SET_MEMBER, json!({ "input": input("u-new", "LEAD") })).await;
+        let off = json!({ "input": { "careTeamId": "t-1", "userId": "u-new" } });
+        let removed = viewer.graphql(REMOVE_MEMBER, off).await;
+        if may {
+            assert_eq!(set["data"]["setCareTeamMember"]["role"], "LEAD", "{user}, {purpose}: {set}");
+            assert_eq!(
+                removed["data"]["removeCareTeamMember"],
+                json!({ "role": null }),
+                "{user}, {purpose}: {removed}"
+            );
+        } else {
+            assert_eq!([code(&set), code(&removed)], ["NOT_FOUND"; 2], "{user}, {purpose}");
+        }
+    }
+}
+
+/// A token of the server's tenant.
+async fn minted(server: &Server, user: &str, purpose: &str) -> String {
+    let arguments = ["token", "--user", user, "--tenant", server.home().tenant(), "--purpose", purpose];
+    let token = String::from_utf8(run(&arguments, server.home(), &[]).await.stdout).unwrap();
+    token.trim().to_owned()
+}
+
 #[tokio::test]
 async fn input_that_makes_no_sense_says_where() {
     let server = gateway().await;
@@ -148,22 +185,6 @@ async fn input_that_makes_no_sense_says_where() {
     {
         let answer = server.graphql("member", GRANT, json!({ "input": input })).await;
         assert_eq!(answer["errors"][0]["extensions"]["field"], field, "{answer}");
-    }
-}
-
-#[tokio::test]
-async fn a_consent_opens_and_closes_a_class_with_the_next_event() {
-    let server = gateway().await;
-    let mut ws = server.viewer("nurse").connect().await;
-    ws.subscribe("w", CHECKS, json!({})).await;
-    let before = answered(&server, &mut ws, "w", "k-1").await;
-    assert!(substance_use(&before).is_null(), "{before}");
-    for (open, key) in [(true, "k-2"), (false, "k-3")] {
-        let input = json!({ "memberId": MEMBER, "class": "SUBSTANCE_USE", "careTeamId": "t-1", "open": open });
-        let set = server.graphql("member", CONSENT, json!({ "input": input })).await;
-        assert_eq!(set["data"]["setConsent"]["open"], open, "{set}");
-        let next = answered(&server, &mut ws, "w", key).await;
-        assert_eq!(substance_use(&next).is_array(), open, "{next}");
     }
 }
 
@@ -190,73 +211,4 @@ async fn who_leaves_the_care_team_is_told_and_who_covers_sees() {
     assert_eq!(set["data"]["setCareTeamMember"]["role"], "COVERING", "{set}");
     physician.subscribe("w", CHECKS, json!({})).await;
     answered(&server, &mut physician, "w", "k-2").await;
-}
-
-#[tokio::test]
-async fn broken_glass_is_told_first_and_opens_a_running_stream() {
-    let server = gateway().await;
-    let channel = json!({ "channel": format!("/members/{MEMBER}/**") });
-    let mut physician = server.viewer("physician").connect().await;
-    physician.subscribe("w", EVENTS, channel.clone()).await;
-    let mut officer = server.viewer("privacy").connect().await;
-    officer.subscribe("w", EVENTS, json!({ "channel": "/members/*/emergency" })).await;
-    officer.ping().await;
-    let mut nurse = server.viewer("nurse").connect().await;
-    nurse.subscribe("w", CHECKS, json!({})).await;
-    answered(&server, &mut nurse, "w", "k-1").await;
-    physician.ping().await;
-    assert!(!physician.log().concat().contains("\"next\""), "nothing is open to her yet: {:?}", physician.log());
-
-    let words = json!({ "id": MEMBER, "reason": "Found unconscious, no relative at hand", "minutes": 5 });
-    for person in ["nurse", "member", "stranger", "privacy"] {
-        assert_eq!(code(&server.graphql(person, BREAK_GLASS, words.clone()).await), "NOT_FOUND", "{person}");
-    }
-    let broken = server.graphql("physician", BREAK_GLASS, words).await;
-    let event = broken["data"]["breakGlass"]["eventId"].as_str().unwrap_or_else(|| panic!("{broken}"));
-    let alert = officer.next_for("w").await;
-    let payload = &alert["data"]["events"]["payload"];
-    assert_eq!((&payload["userId"], &payload["memberId"]), (&json!("u-physician"), &json!(MEMBER)), "{alert}");
-    assert_eq!(payload["reason"], "Found unconscious, no relative at hand");
-    answered(&server, &mut nurse, "w", "k-2").await;
-    let opened = loop {
-        let next = physician.next_for("w").await;
-        let after = next["data"]["events"]["payload"]["after"].clone();
-        if after["state"] == "ANSWERED" {
-            break after;
-        }
-    };
-    assert!(opened["coverage"]["substanceUseBenefits"].is_array(), "every class is open: {opened}");
-
-    let told = server.poll("member", &format!("/members/{MEMBER}/emergency"), None, Duration::ZERO).await;
-    assert!(told["cursor"].is_string(), "{told}");
-    let home = server.terminate().await;
-    let trail = home.audit_bodies().await;
-    let place = |words: &[&str]| {
-        let found = trail.iter().position(|body| words.iter().all(|word| body.contains(word)));
-        found.unwrap_or_else(|| panic!("{words:?} is not in {trail:#?}"))
-    };
-    let recorded = place(&["\"administer\"", "break_glass", "u-physician", "#emergency@"]);
-    assert!(recorded < place(&["\"deliver\"", event]), "recorded before it is told");
-    // Care team, by emergency; every class, one of them asked about anew.
-    place(&["\"deliver\"", "u-physician", "\"visibilities\":68", "\"sensitivities\":"]);
-    assert!(!trail.concat().contains("unconscious"), "the reason is in the event alone");
-}
-
-/// What can't be recorded is neither told nor done.
-#[cfg(feature = "failpoints")]
-#[tokio::test]
-async fn glass_that_can_not_be_recorded_stays_whole() {
-    let server = gateway().await;
-    let before = server.viewer("privacy").now().await;
-    let unrecorded = Options::failpoints("audit.before-commit=pause");
-    let server = Server::start_in(server.terminate().await, unrecorded).await;
-    let words = json!({ "id": MEMBER, "reason": "Found unconscious", "minutes": 5 });
-    assert_eq!(code(&server.graphql("physician", BREAK_GLASS, words).await), "UNAVAILABLE");
-
-    let server = Server::start_in(server.kill().await, Options::default()).await;
-    let told = server.poll("privacy", "/members/*/emergency", Some(&before), Duration::ZERO).await;
-    assert_eq!(told["events"], json!([]), "{told}");
-    let mut physician = server.viewer("physician").connect().await;
-    physician.subscribe("w", CHECKS, json!({})).await;
-    assert!(matches!(physician.frame_for("w").await, Frame::Error(_)), "nothing was opened");
 }

@@ -64,7 +64,7 @@ struct Slot(&'static str, &'static str, (&'static str, &'static str), Way, Ends)
 
 /// The resource's type (of the member, or of her visit), the relation, the subject.
 #[rustfmt::skip]
-const SLOTS: [Slot; 20] = [
+const SLOTS: [Slot; 22] = [
     Slot("member", "family", ("user", "u-family"), Way::Hers, Ends::AtTimes),
     Slot("member", "family_coverage", ("user", "u-family"), Way::Hers, Ends::AtTimes),
     Slot("member", "family_care", ("user", "u-family"), Way::Others, Ends::AtTimes),
@@ -85,6 +85,8 @@ const SLOTS: [Slot; 20] = [
     Slot("care_team", "covering", ("user", "u-cover"), Way::Team, Ends::Always),
     Slot("care_team", "covering", ("user", "u-cover"), Way::Others, Ends::Always),
     Slot("organization", "billing", ("user", "u-billing"), Way::Others, Ends::Never),
+    Slot("member", "consent_behavioral_health", ("user", "u-family"), Way::Consent, Ends::AtTimes),
+    Slot("member", "consent_substance_use", ("user", "u-family"), Way::Others, Ends::AtTimes),
 ];
 
 /// Slots, and of which member, that [`at_first`] gives.

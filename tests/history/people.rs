@@ -51,7 +51,6 @@ pub(super) struct Field {
 
 const EVERYBODY: &[Visibility] =
     &[Visibility::Member, Visibility::FamilyCoverage, Visibility::CareTeam, Visibility::Staff];
-const MEMBER_CARE_TEAM_STAFF: &[Visibility] = &[Visibility::Member, Visibility::CareTeam, Visibility::Staff];
 
 /// The labels are copied by hand from schema/proto/sluice/eligibility/v1/eligibility.proto. The first is that of the event;
 /// what is strict comes last.
@@ -59,13 +58,15 @@ pub(super) const FIELDS: [Field; 7] = [
     field("planName", "", EVERYBODY, Sensitivity::Normal),
     field("groupName", "", &[Visibility::Member, Visibility::FamilyCoverage, Visibility::Staff], Sensitivity::Normal),
     field("planNumber", "", &[Visibility::Member, Visibility::Staff], Sensitivity::Normal),
-    field("limitations", "{ text }", MEMBER_CARE_TEAM_STAFF, Sensitivity::Normal),
-    field("behavioralHealthBenefits", "{ name }", MEMBER_CARE_TEAM_STAFF, Sensitivity::BehavioralHealth),
-    field("hivBenefits", "{ name }", MEMBER_CARE_TEAM_STAFF, Sensitivity::Hiv),
-    Field {
-        strict: true,
-        ..field("substanceUseBenefits", "{ name }", MEMBER_CARE_TEAM_STAFF, Sensitivity::SubstanceUse)
-    },
+    field(
+        "limitations",
+        "{ text }",
+        &[Visibility::Member, Visibility::CareTeam, Visibility::Staff],
+        Sensitivity::Normal,
+    ),
+    field("behavioralHealthBenefits", "{ name }", EVERYBODY, Sensitivity::BehavioralHealth),
+    field("hivBenefits", "{ name }", EVERYBODY, Sensitivity::Hiv),
+    Field { strict: true, ..field("substanceUseBenefits", "{ name }", EVERYBODY, Sensitivity::SubstanceUse) },
 ];
 
 /// The place of `planNumber`.
@@ -114,7 +115,7 @@ pub(super) fn checks(tenant: &TenantId, person: &Person, member: usize) -> Vec<C
     permissions(person.purpose).iter().map(|permission| check(permission.name)).collect()
 }
 
-/// What she may see, by the answers to these checks.
+/// What she may see, by the answers to these checks. What a permission opens is held against docs/access.md elsewhere.
 pub(super) fn mask(person: &Person, allowed: impl IntoIterator<Item = bool>) -> Mask {
     let granted = permissions(person.purpose).iter().zip(allowed).filter(|(_, allowed)| *allowed);
     granted.fold(Mask::NOTHING, |mask, (permission, _)| mask.with(permission.opens()))

@@ -14,8 +14,9 @@ pub(crate) struct ConsentsMutation;
 impl ConsentsMutation {
     /// Opens a sensitivity class of a member to a person or a whole care team, or closes it. It opens nothing by itself: who
     /// has it open sees of the class what she may see of the rest. The member says so, or whoever stands in her place
-    /// (`PATRQT`); running streams show it with their next event. Where the right of one who opens it in her
-    /// place is to end, it closes then at the latest: `until` tells.
+    /// (`PATRQT`); running streams show it with their next event. Nobody opens anything to herself, or in the member's place to
+    /// a care team that she is on. Where the right of one who opens it in her place is to end, it closes then at the latest:
+    /// `until` tells.
     async fn set_consent(&self, ctx: &Context<'_>, input: SetConsentInput) -> Result<Consent> {
         let SetConsentInput { member_id, class, user_id, care_team_id, open, until: end } = input;
         let member: MemberId = parse_id(&member_id, "input.memberId")?;
@@ -23,12 +24,7 @@ impl ConsentsMutation {
         let expires = until(end)?;
         let permission = [(PurposeOfUse::PatientRequest, SHARE)];
         let change = Change::of_member(ctx, "set_consent", &member, &permission).await?;
-        let expires = if open {
-            change.to_another(to.user_id(), "input.userId")?;
-            change.at_most(&member, expires).await?
-        } else {
-            None
-        };
+        let expires = if open { change.consents(&member, &to, expires).await? } else { None };
         let relationship = Relationship {
             resource: change.object("member", member.as_str()),
             relation: class.relation().into(),

@@ -43,10 +43,6 @@ impl Grantee {
         SubjectRef { object, relation: None }
     }
 
-    pub(super) fn user_id(&self) -> Option<&UserId> {
-        if let Self::User(user) = self { Some(user) } else { None }
-    }
-
     pub(super) fn user(&self) -> Option<ID> {
         if let Self::User(user) = self { Some(ID(user.to_string())) } else { None }
     }

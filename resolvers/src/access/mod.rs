@@ -11,10 +11,10 @@ pub(crate) mod teams;
 use async_graphql::{Context, Result};
 use jiff::Timestamp;
 use sluice_schema::{
-    access::{Mask, SHARE},
+    access::{Mask, SHARE, TREATS},
     error::{ClientError, Code},
     graphql::DateTime,
-    ids::{MemberId, UserId},
+    ids::{CareTeamId, MemberId, UserId},
     viewer::PurposeOfUse,
 };
 use sluice_subscriptions::{
@@ -39,7 +39,7 @@ struct Change<'c> {
 
 impl<'c> Change<'c> {
     /// Goes on only with one who has one of these permissions on the member: that of the purpose that she comes for. One is asked
-    /// about whatever it is, and for a member that does not exist as well.
+    /// about whatever the purpose is, and for a member that does not exist as well.
     async fn of_member(
         ctx: &Context<'c>,
         operation: &'static str,
@@ -48,10 +48,9 @@ impl<'c> Change<'c> {
     ) -> Result<Self> {
         let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
         let question = Question { viewer: &scope.viewer, member: Some(member), demand: Mask::NOTHING };
-        let hers = permissions.iter().find(|(purpose, _)| *purpose == scope.viewer.purpose);
-        let asked = hers.or(permissions.first()).map_or(SHARE, |(_, permission)| *permission);
-        let decided = services.access.may(question, asked).await.map_err(|error| fail(undecided(error)))?;
-        if decided.may && hers.is_some() {
+        let (asked, is_hers) = of_purpose(permissions, scope.viewer.purpose);
+        let decided = services.access.may(question, asked).await;
+        if decided.map_err(|error| fail(undecided(error)))?.may && is_hers {
             Ok(Self { scope, services, operation, patient: Some(member.clone()) })
         } else {
             Err(fail(scope.deny(&format!("Member/{member}"))))
@@ -63,12 +62,12 @@ impl<'c> Change<'c> {
         ctx: &Context<'c>,
         operation: &'static str,
         (object_type, id): (&'static str, &str),
-        permission: &'static str,
-        purposes: &[PurposeOfUse],
+        permissions: &[(PurposeOfUse, &'static str)],
     ) -> Result<Self> {
         let (scope, services) = (Scope::of(ctx)?, ctx.data::<Services>()?);
-        let has = services.access.has(&scope.viewer, (object_type, id), permission).await;
-        if has.map_err(|error| fail(undecided(error)))? && purposes.contains(&scope.viewer.purpose) {
+        let (asked, is_hers) = of_purpose(permissions, scope.viewer.purpose);
+        let has = services.access.has(&scope.viewer, (object_type, id), asked).await;
+        if has.map_err(|error| fail(undecided(error)))? && is_hers {
             Ok(Self { scope, services, operation, patient: None })
         } else {
             Err(fail(scope.deny(&format!("{object_type}/{id}"))))
@@ -77,12 +76,22 @@ impl<'c> Change<'c> {
 
     /// Nobody gives anything to herself: who may, has it already, or has to be given it by somebody else. What she gave herself
     /// would outlive the right that she gave it by.
-    fn to_another(&self, user: Option<&UserId>, field: &str) -> Result<()> {
-        if user != Some(&self.scope.viewer.user) {
+    fn to_another(&self, user: &UserId) -> Result<()> {
+        if *user != self.scope.viewer.user {
             return Ok(());
         }
         let message = "Nobody grants anything to herself: somebody else has to.";
-        Err(fail(ClientError::new(Code::BadRequest, message).at(field)))
+        Err(fail(ClientError::new(Code::BadRequest, message).at("input.userId")))
+    }
+
+    /// The same for a care team: whoever is on it would give to herself what she gives to it.
+    async fn to_anothers_team(&self, team: &CareTeamId) -> Result<()> {
+        let on_it = self.services.access.has(&self.scope.viewer, ("care_team", team.as_str()), TREATS).await;
+        if !on_it.map_err(|error| fail(undecided(error)))? {
+            return Ok(());
+        }
+        let message = "Nobody grants anything to a care team that she is on: somebody else has to.";
+        Err(fail(ClientError::new(Code::BadRequest, message).at("input.careTeamId")))
     }
 
     fn object(&self, object_type: &str, id: &str) -> ObjectRef {
@@ -109,6 +118,13 @@ impl<'c> Change<'c> {
         self.services.engine.handed_over().await;
         Ok(())
     }
+}
+
+/// Which of these permissions is asked about for a purpose, and whether it is that purpose's: if none is, the answer counts for
+/// nothing.
+fn of_purpose(permissions: &[(PurposeOfUse, &'static str)], purpose: PurposeOfUse) -> (&'static str, bool) {
+    let hers = permissions.iter().find(|(of, _)| *of == purpose);
+    (hers.or(permissions.first()).map_or(SHARE, |(_, permission)| *permission), hers.is_some())
 }
 
 /// As the audit trail has it: `+member:acme/m-1#family@user:acme/u-2 until 2026-11-24T08:30:00Z`.

@@ -6,15 +6,11 @@ use sluice_schema::{
     error::{ClientError, Code},
     graphql::DateTime,
     ids::{CareTeamId, UserId},
-    viewer::PurposeOfUse,
 };
 use sluice_subscriptions::relationships::{Relationship, SubjectRef, Update};
 
 use super::{Change, until};
 use crate::{errors::fail, scope::parse_id};
-
-/// Leads come for treatment, access managers for operations.
-const PURPOSES: [PurposeOfUse; 2] = [PurposeOfUse::Treatment, PurposeOfUse::Operations];
 
 #[derive(Default)]
 pub(crate) struct TeamsMutation;
@@ -28,9 +24,8 @@ impl TeamsMutation {
         let (team, user) = parse(&care_team_id, &user_id)?;
         let expires = until(end)?;
         role.bears(end)?;
-        let change =
-            Change::of_object(ctx, "set_care_team_member", ("care_team", team.as_str()), MANAGE, &PURPOSES).await?;
-        change.to_another(Some(&user), "input.userId")?;
+        let change = Change::of_object(ctx, "set_care_team_member", ("care_team", team.as_str()), &MANAGE).await?;
+        change.to_another(&user)?;
         let update = |other: TeamRole| {
             let relationship = relationship(&change, &team, &user, other);
             if other == role {
@@ -51,8 +46,7 @@ impl TeamsMutation {
     ) -> Result<CareTeamMember> {
         let RemoveCareTeamMemberInput { care_team_id, user_id } = input;
         let (team, user) = parse(&care_team_id, &user_id)?;
-        let change =
-            Change::of_object(ctx, "remove_care_team_member", ("care_team", team.as_str()), MANAGE, &PURPOSES).await?;
+        let change = Change::of_object(ctx, "remove_care_team_member", ("care_team", team.as_str()), &MANAGE).await?;
         let delete = |role| Update::Delete(relationship(&change, &team, &user, role));
         change.write(TeamRole::ALL.map(delete).into()).await?;
         Ok(CareTeamMember { care_team_id, user_id, role: None, until: None })

@@ -1,4 +1,5 @@
-//! The permissions of `authz/sluice.zed` that open audiences and sensitivity classes, by purpose of use.
+//! The permissions of `authz/sluice.zed` that open audiences and sensitivity classes, by purpose of use. What each role is shown
+//! by them is written by hand in docs/access.md, and held against it.
 
 use super::{Mask, Sensitivities, Visibilities};
 use crate::{
@@ -65,14 +66,15 @@ pub const BREAK_GLASS: &str = "break_glass";
 /// Permissions on a `member` that open nothing to see.
 pub const ACTS: [&str; 4] = [REQUEST_ELIGIBILITY_CHECK, SHARE, MANAGE_ACCESS, BREAK_GLASS];
 
-/// Who may say who is on a `care_team`.
-pub const MANAGE: &str = "manage";
+/// Who may say who is on a `care_team`, by the purpose that she comes for.
+pub const MANAGE: [(PurposeOfUse, &str); 2] =
+    [(PurposeOfUse::Treatment, "manage_for_treatment"), (PurposeOfUse::Operations, "manage_for_operations")];
 
 /// Who is on a `care_team`, and so treats its members.
 pub const TREATS: &str = "treats";
 
 /// Every permission on a `care_team` that Sluice asks about.
-pub const ON_CARE_TEAM: [&str; 2] = [MANAGE, TREATS];
+pub const ON_CARE_TEAM: [&str; 3] = [MANAGE[0].1, MANAGE[1].1, TREATS];
 
 /// Who may end sessions of a tenant.
 pub const REVOKE_TOKENS: &str = "revoke_tokens";

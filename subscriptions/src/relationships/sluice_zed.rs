@@ -1,9 +1,12 @@
 //! Who may do what under `sluice.zed`: written by hand from the access rules, and held against whatever answers checks.
 
+mod documents;
+mod shown;
 mod story;
 
 use sluice_schema::ids::TenantId;
 
+pub use self::shown::each_role_is_shown_just_what_the_documents_say;
 use super::{Check, Consistency, Relationships};
 
 /// On a `member`, in the order of the columns of [`MEMBER`].
@@ -81,10 +84,12 @@ const MEMBER: [(&str, &str); 42] = [
 ];
 
 /// What is not a member: the object, the permission, and everybody of the story who has it.
-const ELSEWHERE: [(&str, &str, &str, &[&str]); 8] = [
+const ELSEWHERE: [(&str, &str, &str, &[&str]); 10] = [
     ("care_team", "t-1", "treats", &["lead", "nurse", "covering until later", "blocked nurse"]),
-    ("care_team", "t-1", "manage", &["lead", "access manager", "blocked staff"]),
-    ("care_team", "t-other", "manage", &["nurse of another team"]),
+    ("care_team", "t-1", "manage_for_treatment", &["lead"]),
+    ("care_team", "t-1", "manage_for_operations", &["access manager", "blocked staff"]),
+    ("care_team", "t-other", "manage_for_treatment", &["nurse of another team"]),
+    ("care_team", "t-other", "manage_for_operations", &[]),
     ("encounter", "e-1", "treats", &["at the visit", "blocked nurse"]),
     ("encounter", "e-past", "treats", &["at a visit that is over"]),
     (
@@ -127,12 +132,17 @@ struct Cell {
 
 fn member_cells() -> impl Iterator<Item = Cell> {
     MEMBER.into_iter().flat_map(|(role, row)| {
-        let id = if role == "self, who blocked herself" { "m-2" } else { "m-1" };
+        let id = member_of(role);
         let cells: Vec<_> = row.split_whitespace().map(|cell| cell == "y").collect();
         assert_eq!(cells.len(), PERMISSIONS.len(), "{role}");
         let cells = PERMISSIONS.into_iter().zip(cells);
         cells.map(move |(permission, allowed)| Cell { object_type: "member", id, permission, role, allowed })
     })
+}
+
+/// To whom somebody of the story is what she is.
+fn member_of(role: &str) -> &'static str {
+    if role == "self, who blocked herself" { "m-2" } else { "m-1" }
 }
 
 fn cells_elsewhere() -> impl Iterator<Item = Cell> {
@@ -157,6 +167,21 @@ mod tests {
     async fn the_evaluator_answers_as_the_tables_say() {
         let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
         each_role_has_just_its_permissions(&embedded, &"acme".parse().unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn the_evaluator_shows_what_the_documents_say() {
+        let embedded = Embedded::open(SCHEMA, NoJournal, Arc::new(Timestamp::now)).await.unwrap();
+        each_role_is_shown_just_what_the_documents_say(Arc::new(embedded), &"acme".parse().unwrap()).await;
+    }
+
+    /// What is not seen by is in words below the table, or helps others.
+    #[test]
+    fn the_documents_have_every_permission_that_shows_something() {
+        let documented: BTreeSet<_> = documents::permitted().into_iter().map(|one| one.permission).collect();
+        let elsewhere = ["manage_access", "break_glass", "represents", "treats"];
+        let expected = PERMISSIONS.into_iter().filter(|name| !elsewhere.contains(name));
+        assert_eq!(documented, expected.collect());
     }
 
     #[test]

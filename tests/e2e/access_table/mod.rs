@@ -14,7 +14,12 @@ use self::{
 };
 use crate::harness::{Frame, MEMBER, RICH, Server, WATCH, code, gateway, question};
 
-const PEOPLE: [&str; 4] = ["member", "guardian", "nurse", "billing"];
+const PEOPLE: [&str; 5] = ["member", "guardian", "nurse", "billing", CHILDS_GUARDIAN];
+
+/// Nobody to the demo member, until she is as a child to her.
+const CHILDS_GUARDIAN: &str = "stranger";
+
+const GRANT: &str = "mutation($input: GrantAccessInput!) { grantAccess(input: $input) { granted } }";
 
 /// The member's column.
 const MEMBERS: usize = 0;
@@ -22,26 +27,27 @@ const MEMBERS: usize = 0;
 /// What of the answer is in the bytes that go to those who see it, and in no byte that goes to the others; cells as in
 /// [`cells`].
 const MARKS: Cells = &[
-    ("Oakenshaw", "MGNB"),
-    ("Harbor PPO 1500", "MGNB"),
-    ("AETNA12345", "M..B"),
-    ("1987-03-09", "M.NB"),
-    ("2026-05-04", "M.NB"),
-    ("1999999984", "M.NB"),
-    ("Quillfeather", "M.NB"),
-    ("u-nurse", "M..B"),
-    ("HP-1500", "M..B"),
-    ("Kestrel Boatworks", "MG.B"),
-    ("KB-0417", "M..B"),
-    ("2026-12-31", "MG.B"),
-    ("\"620\"", "MG.B"),
-    ("20 visits a year.", "M.NB"),
-    ("Larkspur Mutual", "M..B"),
-    ("Co-Insurance", "M..B"),
-    ("30 sessions a year.", "M.N."),
-    ("\"MH\"", "M.N."),
-    ("\"AI\"", "M..."),
-    ("\"69\"", "M.N."),
+    ("Oakenshaw", "MGNBC"),
+    ("Harbor PPO 1500", "MGNBC"),
+    ("AETNA12345", "M..B."),
+    ("1987-03-09", "M.NB."),
+    ("2026-05-04", "M.NB."),
+    ("1999999984", "M.NB."),
+    ("Quillfeather", "M.NB."),
+    ("u-nurse", "M..B."),
+    ("HP-1500", "M..B."),
+    ("Kestrel Boatworks", "MG.BC"),
+    ("KB-0417", "M..B."),
+    ("2026-12-31", "MG.BC"),
+    ("\"620\"", "MG.BC"),
+    ("20 visits a year.", "M.NB."),
+    ("Larkspur Mutual", "M..B."),
+    // Among all benefits, and among those of substance use.
+    ("Co-Insurance", "M..BC"),
+    ("30 sessions a year.", "M.N.."),
+    ("\"MH\"", "M.N.C"),
+    ("\"AI\"", "M...C"),
+    ("\"69\"", "M.N.C"),
 ];
 
 /// A check that has come to its end: its id, and a cursor before its first event.
@@ -61,6 +67,14 @@ async fn finished(server: &Server, card: (&str, &str), state: &str) -> (String, 
     }
 }
 
+async fn guards_a_child(server: &Server) {
+    for relation in ["GUARDIAN", "GUARDIAN_OF_CHILD"] {
+        let input = json!({ "memberId": MEMBER, "relation": relation, "userId": format!("u-{CHILDS_GUARDIAN}") });
+        let granted = server.graphql("registrar", GRANT, json!({ "input": input })).await;
+        assert_eq!(granted["data"]["grantAccess"]["granted"], true, "{granted}");
+    }
+}
+
 /// `whole` is what the member sees on the same way.
 fn assert_cells(shown: &Shown, whole: &Shown, column: usize, cells: Cells, who: &str) {
     let (held, open): (Vec<_>, Vec<_>) = cells.iter().partition(|(_, who_sees)| cells::is_held(who_sees, column));
@@ -76,13 +90,17 @@ fn assert_cells(shown: &Shown, whole: &Shown, column: usize, cells: Cells, who: 
         }
     }
     let is_under = |path: &str, above: &str| path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'));
-    let highest = held.iter().filter(|(path, _)| !held.iter().any(|(above, _)| is_under(path, above)));
+    // Nothing is held back of an element where a list has none.
+    let is_there = |path: &str| path.rsplit_once('.').is_none_or(|(above, _)| whole.has_fields(above));
+    let highest =
+        held.iter().filter(|(path, _)| !held.iter().any(|(above, _)| is_under(path, above)) && is_there(path));
     let expected: BTreeSet<_> = highest.map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(shown.redacted(), &expected, "what {who} is told to be held back");
 }
 
 async fn assert_everywhere(card: (&str, &str), state: &str, cells: Cells, marks: Cells) {
     let server = gateway().await;
+    guards_a_child(&server).await;
     let (id, before) = finished(&server, card, state).await;
     let whole = ways::all(&server, PEOPLE[MEMBERS], &id, &before, cells).await;
     for (column, person) in PEOPLE.into_iter().enumerate() {
@@ -104,12 +122,12 @@ async fn each_person_sees_her_fields_of_an_answer_on_every_way() {
 
 #[tokio::test]
 async fn each_person_sees_her_fields_of_a_rejection_on_every_way() {
-    assert_everywhere(("87726", "UHCAAA72"), "REJECTED", REJECTED, &[("Loop 2100C", "...B")]).await;
+    assert_everywhere(("87726", "UHCAAA72"), "REJECTED", REJECTED, &[("Loop 2100C", "...B.")]).await;
 }
 
 #[tokio::test]
 async fn each_person_sees_why_no_answer_came_on_every_way() {
-    assert_everywhere(("SLUICE", "GARBLED"), "FAILED", FAILED, &[("PAYER_UNREADABLE", "MGNB")]).await;
+    assert_everywhere(("SLUICE", "GARBLED"), "FAILED", FAILED, &[("PAYER_UNREADABLE", "MGNBC")]).await;
 }
 
 /// What the member sees holds every field that there is: a new one must get its row.

@@ -33,6 +33,11 @@ impl Shown {
         self.values(path).into_iter().filter(|value| !elements(value).iter().any(|value| value.is_object())).collect()
     }
 
+    /// Whether there is something below a path.
+    pub(super) fn has_fields(&self, path: &str) -> bool {
+        self.values(path).into_iter().flat_map(elements).any(Value::is_object)
+    }
+
     /// Paths as in the table.
     pub(super) fn redacted(&self) -> &BTreeSet<String> {
         &self.redacted

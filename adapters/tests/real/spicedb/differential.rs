@@ -83,6 +83,13 @@ async fn spicedb_answers_as_the_tables_say() {
 }
 
 #[tokio::test]
+async fn spicedb_shows_what_the_documents_say() {
+    let tenant = format!("shown-{}", Timestamp::now().as_nanosecond()).parse().unwrap();
+    let spicedb = Arc::new(super::connect_following().await);
+    sluice_zed::each_role_is_shown_just_what_the_documents_say(spicedb, &tenant).await;
+}
+
+#[tokio::test]
 async fn they_answer_alike_under_random_schemas() {
     let mut rng = fastrand::Rng::with_seed(seed());
     let server = OwnServer::start().await;
