@@ -21,7 +21,7 @@ use super::{
     play::Play,
     publisher::Publisher,
     record::{Answers, Change, Event, History, Records, Span, Through},
-    truth::Truth,
+    truth::{Sight, Truth},
     watcher::Watcher,
 };
 use crate::{
@@ -182,23 +182,33 @@ impl Stage {
         Answers { checks, allowed, at: Span { sent, answered: Timestamp::now() } }
     }
 
+    /// What each may see of each member, as far as it is waited for. It is worked out beside the gateways, which would stand still
+    /// for longer than a request may take.
+    async fn sights(&self, changes: &[Change]) -> Vec<Sight> {
+        let (tenant, changes, gateways) = (self.tenant.clone(), changes.to_vec(), self.gateways.len());
+        let end = Timestamp::now() + self.patience;
+        let work_out = move || {
+            let truth = Truth::of(&tenant, &changes, end);
+            pairs().map(|(person, member)| truth.sight(person, member, person % gateways, false)).collect()
+        };
+        tokio::task::spawn_blocking(work_out).await.expect("the truth is worked out")
+    }
+
     /// Until everybody who certainly may see the last events has seen them: all that was on its way has come. If that is not so
     /// in good time, the checker says what did not come.
     async fn until_seen(&self, changes: &[Change], events: &[Event], seen: &[watch::Receiver<Option<usize>>]) {
         let last = |member| events.iter().rposition(|event| event.member == member).expect("published above");
-        let is_there = |((person, member), seen): ((usize, usize), &watch::Receiver<Option<usize>>)| {
-            if *seen.borrow() >= Some(last(member)) {
-                return true;
-            }
-            let now = Timestamp::now();
-            let sight =
-                Truth::of(&self.tenant, changes, now).sight(person, member, person % self.gateways.len(), false);
-            sight.may_not_see(FIELDS[0].label(), events[last(member)].at.sent, now)
+        let sights = self.sights(changes).await;
+        let is_there = |member, seen: Option<usize>, sight: &Sight| {
+            let sent = events[last(member)].at.sent;
+            seen >= Some(last(member)) || sight.may_not_see(FIELDS[0].label(), sent, Timestamp::now())
         };
         let mut look = interval(Duration::from_millis(20));
         let all = async {
-            while !pairs().zip(seen).all(is_there) {
-                look.tick().await;
+            for (((_, member), seen), sight) in pairs().zip(seen).zip(&sights) {
+                while !is_there(member, *seen.borrow(), sight) {
+                    look.tick().await;
+                }
             }
         };
         drop(timeout(self.patience, all).await);

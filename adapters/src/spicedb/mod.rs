@@ -27,8 +27,8 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sluice_subscriptions::relationships::{
-    Check, Checked, Consistency, Heed, ObjectRef, Relationship, Relationships, RelationshipsError, Revision, Schema,
-    Update, validate,
+    Check, Checked, Consistency, Heed, NOT_KNOWN, ObjectRef, Relationship, Relationships, RelationshipsError, Revision,
+    Schema, Update, validate,
 };
 use spicedb_grpc_tonic::v1::{ReadRelationshipsRequest, consistency::Requirement};
 use tokio_util::task::AbortOnDropHandle;
@@ -107,11 +107,10 @@ impl SpiceDb {
 
     /// Until when each of the answers to these checks holds as long as nothing is written.
     fn hold_until(&self, checks: &[Check], allowed: &[bool]) -> Vec<Option<Timestamp>> {
-        let not_known = || Some(Timestamp::now() + self.max_staleness / 2);
         let until = |(check, allowed): (&Check, &bool)| match (allowed, self.expirations.until(check)) {
             // Where what takes away may expire, a denial may become a yes.
             (false, _) if self.schema.denials_last() => None,
-            (false, _) | (true, Until::Unknown) => not_known(),
+            (false, _) | (true, Until::Unknown) => Some(NOT_KNOWN),
             (true, Until::At(at)) => Some(at),
             (true, Until::Ever) => None,
         };

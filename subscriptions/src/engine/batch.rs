@@ -1,6 +1,6 @@
 //! Decide, render, audit, hand over: for some events and those subscriptions that they concern.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -23,6 +23,9 @@ use crate::{
     opened::OpenedEvent,
     render::Renderer,
 };
+
+/// How long a record may take where nobody tells of changes: what was decided before is too old by then.
+const UNHEARD: Duration = Duration::from_secs(1);
 
 /// After so many calls to the sockets others get their turn.
 const FLUSHES: u64 = 256;
@@ -86,15 +89,16 @@ impl Renderers {
 /// Access or audit can't be had: nothing was handed over, and all of it is to be tried again.
 pub(super) async fn deliver(parts: &Parts, reused: &mut Reused, entries: &[Entry]) -> Result<Delivered, Held> {
     let mut ended = Ended::new();
-    let (told, asked) = (parts.access.told(), Instant::now());
+    let told = parts.access.told();
     let classes = classify(parts, entries, &mut ended).await?;
+    let decided = Instant::now();
     let Reused { renderers, audiences } = reused;
     let record = |class: &Class| record(&entries[class.entry], class, audiences);
     let records = classes.iter().map(record).collect::<Vec<_>>();
     // The audit trail commits while the classes are rendered; nothing leaves before both are done.
     let (audited, rendered) = tokio::join!(parts.audit(records), render(renderers, entries, &classes));
     audited.map_err(Held)?;
-    if !parts.access.is_known() && asked.elapsed() > parts.access.event_deadline() {
+    if !parts.access.is_known() && decided.elapsed() > UNHEARD {
         return Err(Held("it was decided too long ago, and nobody tells what has changed since".into()));
     }
     let mut delivered = Delivered { ended, overtaken: overtaken(&parts.access, told, entries, &classes) };
@@ -110,10 +114,11 @@ pub(super) async fn deliver(parts: &Parts, reused: &mut Reused, entries: &[Entry
 /// Those for whom a change came while what was decided was recorded, or the end of a relationship.
 fn overtaken(access: &Access, told: u64, entries: &[Entry], classes: &[Class]) -> HashMap<u64, Arc<Live>> {
     let touched = access.told_since(told);
-    let (affected, now) = (Affected::by(&touched), Timestamp::now());
+    // Where changes are not known nobody knows either what ends, and when.
+    let (affected, now) = (Affected::by(&touched), access.is_known().then(Timestamp::now));
     let mut overtaken = HashMap::new();
     for class in classes {
-        let is_over = class.until.is_some_and(|until| until <= now);
+        let is_over = class.until.zip(now).is_some_and(|(until, now)| until <= now);
         if touched.is_empty() && !is_over {
             continue;
         }

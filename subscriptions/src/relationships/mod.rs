@@ -105,8 +105,12 @@ pub struct Checked {
     pub revision: Revision,
     pub allowed: Vec<bool>,
     /// For each answer: from then on it may be another one although nothing was written, because a relationship expires.
+    /// [`NOT_KNOWN`]: whoever follows changes is told of everything once it is.
     pub until: Vec<Option<Timestamp>>,
 }
+
+/// Until when an answer holds where nobody can say: it is good for its question, and for no later one.
+pub const NOT_KNOWN: Timestamp = Timestamp::MIN;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     access::{Holds, RESOURCE},
-    relationships::{ObjectRef, Touched},
+    relationships::{NOT_KNOWN, ObjectRef, Touched},
 };
 
 /// Changes that wait to be decided after, each by itself.
@@ -61,7 +61,8 @@ impl Shard {
         if self.shared.parts.access.is_known() {
             // One that is over may still be the reason of a yes: the clock that ends it may be behind.
             let soon = Timestamp::now() + DECIDE_AGAIN;
-            let attached = expiring.into_iter().filter(|(_, id)| self.subscriptions.contains_key(id));
+            let awaited = |(until, id): &(Timestamp, u64)| *until != NOT_KNOWN && self.subscriptions.contains_key(id);
+            let attached = expiring.into_iter().filter(awaited);
             attached.for_each(|(until, id)| self.expirations.add(until.max(soon), id));
         }
         if revoked.is_empty() {
