@@ -30,6 +30,7 @@ const SCHEMA: Schema = Schema {
     migrations: &[
         include_str!("../migrations/audit/0001_records.sql"),
         include_str!("../migrations/audit/0002_audiences.sql"),
+        include_str!("../migrations/audit/0003_no_replacing.sql"),
     ],
 };
 

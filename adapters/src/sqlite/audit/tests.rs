@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use sluice_subscriptions::audit::{
     AuditTrail, Verified,
-    contract::{administered, records},
+    contract::{administered, audience, delivery, records},
 };
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use super::{SCHEMA, SqliteAudit};
 use crate::{
@@ -165,9 +165,47 @@ async fn records_are_neither_updated_nor_deleted() {
         "DELETE FROM segment_patients",
     ];
     for attempt in attempts {
-        let error = sqlx::query(attempt).execute(&mut db).await.unwrap_err().to_string();
-        assert!(error.contains("the audit trail is append-only"), "{attempt}: {error}");
+        assert_refused(&mut db, attempt).await;
     }
+}
+
+async fn assert_refused(db: &mut SqliteConnection, attempt: &str) {
+    let error = sqlx::query(AssertSqlSafe(attempt)).execute(db).await.expect_err(attempt).to_string();
+    assert!(error.contains("the audit trail is append-only"), "{attempt}: {error}");
+}
+
+/// To replace a row is to delete the one that is there, by its key or by its rowid, and no trigger on DELETE fires for that.
+#[tokio::test]
+async fn nothing_that_is_kept_is_replaced() {
+    let home = Home::new();
+    let audit = open(&home).await;
+    audit.append(records(1)).await.unwrap();
+    audit.append(vec![delivery(2, &audience(1..=10))]).await.unwrap();
+    let mut db = database::options(&home.data.file(SCHEMA.file)).connect().await.unwrap();
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut db).await.unwrap();
+    assert_eq!(tables.len(), 9, "{tables:?}");
+    for table in tables.iter().filter(|table| !table.starts_with("early_")) {
+        let columns = "SELECT group_concat(name) FROM pragma_table_info(?1)";
+        let columns: String = sqlx::query_scalar(columns).bind(table).fetch_one(&mut db).await.unwrap();
+        let rows = format!("({columns}) SELECT {columns} FROM {table} WHERE true");
+        assert_refused(&mut db, &format!("INSERT OR REPLACE INTO {table} {rows}")).await;
+        assert_refused(&mut db, &format!("REPLACE INTO {table} {rows}")).await;
+        let first = columns.split(',').next().unwrap();
+        let upsert = format!("INSERT INTO {table} {rows} ON CONFLICT DO UPDATE SET {first} = {first}");
+        assert_refused(&mut db, &upsert).await;
+    }
+    for attempt in [
+        "REPLACE INTO records (rowid, writer, number, prev_hash, hash, body) SELECT 1, 'other', 1, hash, hash, body FROM records LIMIT 1",
+        "REPLACE INTO audiences (rowid, digest, body) VALUES (1, x'00', '[]')",
+        "REPLACE INTO segments (id, writer, first) VALUES (1, 'other', 1)",
+        "REPLACE INTO segments (id, writer, first) SELECT 9, writer, first FROM segments",
+        "INSERT INTO early_recipients VALUES ('acme', 'u-1', 'node-1', 1)",
+        "INSERT INTO early_patients VALUES ('acme', 'm-1', 'node-1', 1)",
+    ] {
+        assert_refused(&mut db, attempt).await;
+    }
+    assert_eq!(audit.verify().await.unwrap(), Verified::Intact { records: 5 });
 }
 
 #[tokio::test]
