@@ -1,6 +1,7 @@
 //! The audit trail: `audit.db`, append-only, a hash chain per writer.
 
 mod insert;
+mod look_up;
 mod reader;
 #[cfg(test)]
 mod tests;

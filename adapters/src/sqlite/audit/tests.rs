@@ -17,6 +17,7 @@ use crate::{
 
 mod audiences;
 mod heads;
+mod indexes;
 
 mod contract {
     use super::*;
@@ -93,7 +94,7 @@ async fn an_altered_record_with_a_new_hash_is_found_by_the_next_one() {
             .fetch_one(&mut db)
             .await
             .unwrap();
-    let body = body.replace("u-1", "u-9");
+    let body = body.replace("/members/", "/nobody/");
     let Link { hash, .. } = Link { number: 2, hash: prev_hash.try_into().unwrap() }.next(body.as_bytes());
     sqlx::query(
         "UPDATE records SET body = ?1, hash = ?2 WHERE number = 3 AND writer = (SELECT min(writer) FROM records)",
@@ -141,6 +142,33 @@ async fn records_that_changed_places_are_found() {
     .unwrap();
     db.close().await.unwrap();
     assert_broken(verify(&home).await, 3, "does not follow");
+}
+
+/// Whatever no writer writes is read as well: a name that is none, and numbers below the first.
+#[tokio::test]
+async fn a_record_before_the_first_is_found() {
+    for number in ["0", "-1", "-9223372036854775808"] {
+        let (home, mut db) = trail().await;
+        let put_in = format!(
+            "INSERT INTO records (writer, number, prev_hash, hash, body)
+             SELECT writer, {number}, prev_hash, hash, body FROM records ORDER BY writer DESC LIMIT 1"
+        );
+        sqlx::query(AssertSqlSafe(put_in)).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        assert_broken(verify(&home).await, 1, &format!("before it stands one with the number {number}"));
+    }
+}
+
+#[tokio::test]
+async fn records_of_a_writer_without_a_name_are_read() {
+    for number in [-1, 0, 1] {
+        let (home, mut db) = trail().await;
+        let query = "INSERT INTO records (writer, number, prev_hash, hash, body) VALUES ('', ?1, x'00', x'00', '{}')";
+        sqlx::query(query).bind(number).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        let Verified::Broken { writer, number: at, .. } = verify(&home).await else { panic!("not found: {number}") };
+        assert_eq!((writer.as_str(), at), ("", 1));
+    }
 }
 
 #[tokio::test]
