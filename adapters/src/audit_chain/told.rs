@@ -37,6 +37,7 @@ struct Disclosed {
 #[derive(Deserialize)]
 struct Person {
     user: String,
+    actor: Option<String>,
 }
 
 impl Told {
@@ -60,7 +61,7 @@ pub(crate) fn users_of_audience(kept: &[u8]) -> Vec<String> {
 }
 
 fn users(people: impl Iterator<Item = Person>) -> Vec<String> {
-    distinct(people.map(|person| person.user))
+    distinct(people.flat_map(|person| std::iter::once(person.user).chain(person.actor)))
 }
 
 fn distinct(ids: impl Iterator<Item = String>) -> Vec<String> {
@@ -72,15 +73,16 @@ fn distinct(ids: impl Iterator<Item = String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use sluice_subscriptions::audit::contract::{administered, audience, delivery, records};
+    use sluice_subscriptions::audit::contract::{administered, audience, delivery, records, tried};
 
     use super::*;
     use crate::audit_chain::Entry;
 
     #[test]
     fn a_text_tells_what_its_record_was_indexed_by() {
-        let many = delivery(3, &audience((1..=10).chain(1..=2)));
-        for record in records(1).into_iter().chain([administered(1, true), administered(2, false), many]) {
+        let many = delivery(3, &audience((990..=1010).chain(1..=2)));
+        let others = [administered(1, true), administered(2, false), delivery(4, &audience([1, 1001])), many];
+        for record in records(1).into_iter().chain(tried(2)).chain(others) {
             let entry = Entry::try_from(&record).unwrap();
             let texts = |ids: &[_]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
             let indexed = Told {

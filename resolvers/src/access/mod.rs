@@ -54,7 +54,7 @@ impl<'c> Change<'c> {
         if decided.may && hers.is_some() {
             Ok(Self { scope, services, operation, patient: Some(member.clone()) })
         } else {
-            Err(fail(scope.deny(&format!("Member/{member}"))))
+            Err(fail(scope.deny(Some(member), &format!("Member/{member}"))))
         }
     }
 
@@ -71,7 +71,7 @@ impl<'c> Change<'c> {
         if has.map_err(|error| fail(undecided(error)))? && purposes.contains(&scope.viewer.purpose) {
             Ok(Self { scope, services, operation, patient: None })
         } else {
-            Err(fail(scope.deny(&format!("{object_type}/{id}"))))
+            Err(fail(scope.deny(None, &format!("{object_type}/{id}"))))
         }
     }
 

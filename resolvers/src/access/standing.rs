@@ -28,7 +28,7 @@ impl Change<'_> {
         let ends = of_member.iter().filter(|one| is_hers(one)).map(|one| one.expires).reduce(latest);
         match ends {
             Some(ends) => Ok(until.into_iter().chain(ends).min()),
-            None => Err(fail(self.scope.deny(&format!("Member/{member}")))),
+            None => Err(fail(self.scope.deny(Some(member), &format!("Member/{member}")))),
         }
     }
 }

@@ -53,7 +53,7 @@ impl SecurityMutation {
         let subject = subject(&target);
         let may = services.access.has(&scope.viewer, ("tenant", scope.viewer.tenant.as_str()), REVOKE_TOKENS).await;
         if !may.map_err(|error| fail(undecided(error)))? || scope.viewer.purpose != PurposeOfUse::Operations {
-            return Err(fail(scope.deny(&format!("{REVOKE_TOKENS} {subject}"))));
+            return Err(fail(scope.deny(None, &format!("{REVOKE_TOKENS} {subject}"))));
         }
         let record = scope.administers(REVOKE_TOKENS, None, &subject);
         services.engine.audit(vec![record]).await.map_err(fail)?;

@@ -15,7 +15,7 @@ use sluice_schema::{
     access::Mask,
     error::Code,
     ids::{MemberId, TenantId, UserId},
-    viewer::PurposeOfUse,
+    viewer::{PurposeOfUse, Viewer},
 };
 
 pub use self::audience::{Audience, Digest, INLINE, NoDigest};
@@ -46,12 +46,30 @@ pub enum Action {
     /// One answer to a query, mutation or poll.
     Respond { recipient: Recipient, disclosed: Vec<Disclosed> },
     /// A subscription began.
-    Subscribe { recipient: Recipient, channel: String },
+    Subscribe {
+        recipient: Recipient,
+        /// The member whose channel it is, where it is one's alone. Here and below: absent where there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        patient: Option<MemberId>,
+        channel: String,
+    },
     /// A subscription is over. It is recorded when it is, and what is over with the process as well, but not where that
     /// crashes. A poll ends with its answer, and has none.
-    End { recipient: Recipient, channel: String, why: EndReason },
-    /// Someone asked for what she may not see, or what does not exist: the two are not told apart.
-    Deny { recipient: Recipient, what: String },
+    End {
+        recipient: Recipient,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        patient: Option<MemberId>,
+        channel: String,
+        why: EndReason,
+    },
+    /// Someone asked for what she may not see, or what does not exist: what she was told does not tell the two apart.
+    Deny {
+        recipient: Recipient,
+        /// The member who was asked for, or whose entity it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        patient: Option<MemberId>,
+        what: String,
+    },
     /// An administrative change, recorded before it is carried out.
     Administer { actor: Recipient, operation: String, patient: Option<MemberId>, subject: String },
 }
@@ -122,11 +140,31 @@ impl Seen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
     pub user: UserId,
+    /// Who acted for the user, where it was not herself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<UserId>,
     pub purpose: PurposeOfUse,
     pub transport: String,
     /// What was decided for her, where that is not what the record tells for all: another decision can open the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Seen>,
+}
+
+impl Recipient {
+    pub fn of(viewer: &Viewer, transport: &str) -> Self {
+        Self {
+            user: viewer.user.clone(),
+            actor: viewer.actor.clone(),
+            purpose: viewer.purpose,
+            transport: transport.to_owned(),
+            seen: None,
+        }
+    }
+
+    /// Who received or did something: the user, and who acted for her. Each is found by it.
+    pub fn people(&self) -> impl Iterator<Item = &UserId> {
+        std::iter::once(&self.user).chain(&self.actor)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

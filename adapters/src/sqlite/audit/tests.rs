@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use sluice_subscriptions::audit::{
     AuditTrail, Verified,
-    contract::{administered, audience, delivery, records},
+    contract::{administered, audience, delivery, records, tried},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
@@ -248,6 +248,26 @@ async fn who_saw_what_of_whom_can_be_looked_up() {
     assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [1, 2]);
     let of: (i64, String) = sqlx::query_as("SELECT at, tenant FROM records").fetch_one(&mut db).await.unwrap();
     assert_eq!(of, (1_790_000_000_001, "acme".into()));
+}
+
+#[tokio::test]
+async fn who_tried_to_see_whom_and_for_whom_she_acted_can_be_looked_up() {
+    let home = Home::new();
+    let audit = open(&home).await;
+    audit.append(tried(7)).await.unwrap();
+    let mut db = database::options(&home.data.file(SCHEMA.file)).connect().await.unwrap();
+    let denied = "SELECT body ->> '$.recipient.user', body ->> '$.recipient.actor'
+                  FROM audit_patients JOIN records USING (writer, number)
+                  WHERE audit_patients.tenant = 'acme' AND patient = 'm-7' AND body ->> 'action' = 'deny'";
+    let denied: Vec<(String, String)> = sqlx::query_as(denied).fetch_all(&mut db).await.unwrap();
+    assert_eq!(denied, [("u-2".into(), "u-agent".into())]);
+    let numbers = "SELECT number FROM audit_patients WHERE tenant = 'acme' AND patient = 'm-7' ORDER BY number";
+    assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [1, 2, 3]);
+    for user in ["u-2", "u-agent"] {
+        let numbers = "SELECT number FROM audit_received WHERE tenant = 'acme' AND user = ?1";
+        let found: Vec<i64> = sqlx::query_scalar(numbers).bind(user).fetch_all(&mut db).await.unwrap();
+        assert_eq!(found, [1], "{user}");
+    }
 }
 
 #[tokio::test]

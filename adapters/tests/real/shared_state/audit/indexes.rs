@@ -1,6 +1,6 @@
 //! What was recorded is found, and who looks whether it is has the rights to.
 
-use sluice_subscriptions::audit::{Damage, Index};
+use sluice_subscriptions::audit::{Damage, Index, contract::tried};
 
 use super::*;
 
@@ -43,6 +43,23 @@ async fn who_may_not_read_the_indexes_is_told_which() {
     let error = reader_of(&database, tables).await.verify().await.unwrap_err().to_string();
     let told = "may not read sluice.audit_patients, sluice.audit_audience_records: grant it SELECT there";
     assert!(error.contains(told), "{error}");
+}
+
+#[tokio::test]
+async fn who_tried_to_see_whom_and_for_whom_she_acted_can_be_looked_up() {
+    let database = Database::new().await;
+    open(&database, "node-1").await.append(tried(7)).await.unwrap();
+    let mut db = database.superuser().await;
+    let denied = "SELECT r.body::json #>> '{recipient,user}', r.body::json #>> '{recipient,actor}'
+                  FROM sluice.audit_patients p JOIN sluice.audit_records r USING (writer, number)
+                  WHERE p.tenant = 'acme' AND p.patient = 'm-7' AND r.body::json ->> 'action' = 'deny'";
+    let denied: Vec<(String, String)> = sqlx::query_as(denied).fetch_all(&mut db).await.unwrap();
+    assert_eq!(denied, [("u-2".into(), "u-agent".into())]);
+    for (user, numbers) in [("u-2", &[1][..]), ("u-agent", &[1]), ("u-1", &[2, 3])] {
+        let query = "SELECT number FROM sluice.audit_received WHERE tenant = 'acme' AND user_id = $1 ORDER BY number";
+        let found: Vec<i64> = sqlx::query_scalar(query).bind(user).fetch_all(&mut db).await.unwrap();
+        assert_eq!(found, numbers, "{user}");
+    }
 }
 
 #[tokio::test]
