@@ -20,7 +20,8 @@ use crate::{
 /// Whose tokens count no longer: exactly one of the two.
 #[derive(InputObject)]
 pub(crate) struct RevokeTokensInput {
-    /// All tokens of this user that were issued by now: the `sub` of a token.
+    /// All tokens of this user that were issued by now, and those by which she acts for others: the `sub` of a token, or of its
+    /// `act`.
     user_id: Option<ID>,
     /// One token: its `jti`.
     token_id: Option<ID>,
