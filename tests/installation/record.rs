@@ -42,19 +42,21 @@ impl Home {
         }
     }
 
-    /// Who was denied something of a member of the tenant `demo`, once for each time.
+    /// Who was denied something of a member, once for each time.
     pub(crate) async fn audit_denied(&self, member: &str) -> Vec<String> {
         match self.database() {
             Some(database) => {
                 let query = "SELECT body::json #>> '{recipient,user}'
                              FROM sluice.audit_patients p JOIN sluice.audit_records r USING (writer, number)
-                             WHERE p.tenant = 'demo' AND p.patient = $1 AND body::json ->> 'action' = 'deny'";
-                sqlx::query_scalar(query).bind(member).fetch_all(&mut database.connect().await).await.unwrap()
+                             WHERE p.tenant = $1 AND p.patient = $2 AND body::json ->> 'action' = 'deny'";
+                let query = sqlx::query_scalar(query).bind(self.tenant()).bind(member);
+                query.fetch_all(&mut database.connect().await).await.unwrap()
             }
             None => {
                 let query = "SELECT body ->> '$.recipient.user' FROM audit_patients JOIN records USING (writer, number)
-                             WHERE audit_patients.tenant = 'demo' AND patient = ?1 AND body ->> 'action' = 'deny'";
-                sqlx::query_scalar(query).bind(member).fetch_all(&mut self.file("audit.db").await).await.unwrap()
+                             WHERE audit_patients.tenant = ?1 AND patient = ?2 AND body ->> 'action' = 'deny'";
+                let query = sqlx::query_scalar(query).bind(self.tenant()).bind(member);
+                query.fetch_all(&mut self.file("audit.db").await).await.unwrap()
             }
         }
     }
