@@ -151,6 +151,7 @@ async fn nothing_is_told_before_the_commit() {
 fn record() -> AuditRecord {
     let recipient = Recipient {
         user: "u-1".parse().unwrap(),
+        actor: None,
         purpose: PurposeOfUse::Treatment,
         transport: "sse".into(),
         seen: None,
@@ -158,7 +159,7 @@ fn record() -> AuditRecord {
     AuditRecord {
         at: Timestamp::now(),
         tenant: "acme".parse().unwrap(),
-        action: Action::Subscribe { recipient, channel: "/members/*".into() },
+        action: Action::Subscribe { recipient, patient: None, channel: "/members/*".into() },
     }
 }
 

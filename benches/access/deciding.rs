@@ -30,6 +30,7 @@ fn viewer(house: &House, user: &str) -> Result<Viewer, String> {
     Ok(Viewer {
         tenant: house.gateway.tenant.clone(),
         user: user.parse().map_err(|_| "not a user's id")?,
+        actor: None,
         purpose: PurposeOfUse::PatientRequest,
         expires: Timestamp::MAX.into(),
         token: Default::default(),

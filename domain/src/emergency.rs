@@ -157,6 +157,7 @@ mod tests {
         Viewer {
             tenant: "acme".parse().expect("id"),
             user: "u-physician".parse().expect("id"),
+            actor: None,
             purpose: PurposeOfUse::Treatment,
             expires: Timestamp::MAX.into(),
             token: Default::default(),

@@ -220,6 +220,7 @@ async fn subscribe(graph: &Graph, number: u64, member: u64, sink: &Arc<Sink>) ->
     let viewer = Viewer {
         tenant: TENANT.parse().expect("a tenant"),
         user: format!("u-{number}").parse().expect("a user"),
+        actor: None,
         purpose: PurposeOfUse::PatientRequest,
         expires: Timestamp::MAX.into(),
         token: Default::default(),

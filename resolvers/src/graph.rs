@@ -197,7 +197,7 @@ impl Graph {
     ) -> Result<(), ClientError> {
         let question = Question { viewer: &scope.viewer, member, demand: sight_of_check().with(ahead) };
         let decided = self.services.access.decide_for(&[question]).await.map_err(undecided)?;
-        if decided.iter().all(|decided| sees_check(decided.mask)) { Ok(()) } else { Err(scope.deny(what)) }
+        if decided.iter().all(|decided| sees_check(decided.mask)) { Ok(()) } else { Err(scope.deny(member, what)) }
     }
 }
 

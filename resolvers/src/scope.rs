@@ -58,8 +58,13 @@ pub(crate) struct Scope {
 #[derive(Default)]
 struct Written {
     disclosed: Vec<Disclosed>,
-    denied: Vec<String>,
+    denied: Vec<Denied>,
     heads: Option<ReadVector>,
+}
+
+struct Denied {
+    patient: Option<MemberId>,
+    what: String,
 }
 
 impl Scope {
@@ -84,9 +89,10 @@ impl Scope {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses, and has it audited. The one answer to "does not exist" and "not yours".
-    pub(crate) fn deny(&self, what: &str) -> ClientError {
-        self.written().denied.push(what.to_owned());
+    /// Refuses, and has it audited: `patient` is the member who was asked for or whose entity it is. The one answer to "does not
+    /// exist" and "not yours".
+    pub(crate) fn deny(&self, patient: Option<&MemberId>, what: &str) -> ClientError {
+        self.written().denied.push(Denied { patient: patient.cloned(), what: what.to_owned() });
         ClientError::not_found()
     }
 
@@ -118,7 +124,7 @@ impl Scope {
         let (mask, revision) = self.mask(member.clone(), demand).await?;
         match check {
             Some(check) if sees_check(mask) => Ok(self.reveal(check, member, mask, &revision)),
-            _ => Err(self.deny(what)),
+            _ => Err(self.deny(member.as_ref(), what)),
         }
     }
 
@@ -143,12 +149,7 @@ impl Scope {
     }
 
     fn recipient(&self) -> Recipient {
-        Recipient {
-            user: self.viewer.user.clone(),
-            purpose: self.viewer.purpose,
-            transport: self.transport.to_owned(),
-            seen: None,
-        }
+        Recipient::of(&self.viewer, self.transport)
     }
 
     fn record(&self, action: Action) -> AuditRecord {
@@ -160,7 +161,8 @@ impl Scope {
         let mut written = self.written();
         let denied = std::mem::take(&mut written.denied).into_iter();
         let disclosed = std::mem::take(&mut written.disclosed);
-        let mut actions: Vec<_> = denied.map(|what| Action::Deny { recipient: self.recipient(), what }).collect();
+        let deny = |Denied { patient, what }| Action::Deny { recipient: self.recipient(), patient, what };
+        let mut actions: Vec<_> = denied.map(deny).collect();
         if !disclosed.is_empty() {
             actions.push(Action::Respond { recipient: self.recipient(), disclosed });
         }

@@ -20,7 +20,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Viewer {
     pub tenant: TenantId,
+    /// For whom everything is done, and by whose rights: `sub`.
     pub user: UserId,
+    /// Who acts for the user, where it is not herself: the `sub` of `act` (RFC 8693, section 4.1). It gives no right and takes none;
+    /// the audit trail tells it.
+    pub actor: Option<UserId>,
     pub purpose: PurposeOfUse,
     /// When the token ends (`exp`), and every live stream with it.
     pub expires: Expiry,
@@ -29,9 +33,15 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Whether this is the same person, of the same tenant, for the same purpose.
+    /// Whether this is the same person, of the same tenant, for the same purpose, and the same who acts for her.
     pub fn is_same(&self, other: &Self) -> bool {
-        (&self.tenant, &self.user, self.purpose) == (&other.tenant, &other.user, other.purpose)
+        (&self.tenant, &self.user, &self.actor, self.purpose)
+            == (&other.tenant, &other.user, &other.actor, other.purpose)
+    }
+
+    /// Whose token it is: the user, and who acts for her.
+    pub fn people(&self) -> impl Iterator<Item = &UserId> {
+        std::iter::once(&self.user).chain(&self.actor)
     }
 }
 
@@ -118,6 +128,7 @@ mod tests {
         let viewer = Viewer {
             tenant: "north".parse().unwrap(),
             user: "nora".parse().unwrap(),
+            actor: None,
             purpose: PurposeOfUse::Treatment,
             expires: Timestamp::UNIX_EPOCH.into(),
             token: Token::default(),
@@ -131,5 +142,6 @@ mod tests {
         let other = Viewer { expires: Timestamp::MAX.into(), ..viewer.clone() };
         assert!(viewer.is_same(&other) && viewer != other);
         assert!(!viewer.is_same(&Viewer { purpose: PurposeOfUse::Payment, ..viewer.clone() }));
+        assert!(!viewer.is_same(&Viewer { actor: Some("agent".parse().unwrap()), ..viewer.clone() }));
     }
 }

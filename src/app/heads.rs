@@ -90,11 +90,12 @@ mod tests {
     fn record() -> AuditRecord {
         let recipient = Recipient {
             user: "u-1".parse().unwrap(),
+            actor: None,
             purpose: PurposeOfUse::Treatment,
             transport: "http".into(),
             seen: None,
         };
-        let action = Action::Subscribe { recipient, channel: "/members/*".into() };
+        let action = Action::Subscribe { recipient, patient: None, channel: "/members/*".into() };
         AuditRecord { at: Timestamp::now(), tenant: "acme".parse().unwrap(), action }
     }
 

@@ -34,7 +34,7 @@ pub(crate) use self::demo::Identity;
 pub use self::embed::{Altered, Ports};
 pub use self::parts::StartError;
 pub(crate) use self::parts::{
-    NODE, kafka_options, make_data_dir, master_key, node, postgres_options, sign_heads, spicedb_options,
+    kafka_options, make_data_dir, master_key, node, postgres_options, sign_heads, spicedb_options,
 };
 use self::{keys::KeyringKeys, parts::Parts, threads::PartsThread, watched::Watched};
 use crate::{

@@ -1,4 +1,6 @@
 use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use sluice_schema::{
     ids::{TenantId, UserId},
     token::{Token, TokenId},
@@ -7,12 +9,14 @@ use sluice_schema::{
 
 use super::{refusal::Refusal, verifier::TokenRules};
 
-/// The claims that every token must carry: those of RFC 7519, section 4.1, and two of ours; `jti` and `iat` it may carry.
-#[derive(serde::Deserialize)]
+/// The claims that every token must carry: those of RFC 7519, section 4.1, and two of ours; `jti`, `iat` and `act` it may carry.
+#[derive(Deserialize)]
 pub(super) struct Claims {
     iss: String,
     aud: Audience,
     sub: UserId,
+    #[serde(default, deserialize_with = "there")]
+    act: Option<Actor>,
     exp: f64,
     nbf: f64,
     jti: Option<TokenId>,
@@ -22,7 +26,7 @@ pub(super) struct Claims {
 }
 
 /// RFC 7519, section 4.1.3: one name or several.
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 #[serde(untagged)]
 enum Audience {
     One(String),
@@ -35,6 +39,42 @@ impl Audience {
             Self::One(name) => name == audience,
             Self::Several(names) => names.iter().any(|name| name == audience),
         }
+    }
+}
+
+/// Who acts for the user: `act` (RFC 8693, section 4.1), with the ids of users of this tenant and nothing else.
+#[derive(Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+struct Actor {
+    sub: UserId,
+    iss: Option<String>,
+}
+
+impl TryFrom<Map<String, Value>> for Actor {
+    type Error = serde_json::Error;
+
+    fn try_from(mut members: Map<String, Value>) -> Result<Self, serde_json::Error> {
+        // Who acted before acts no longer, but is told in the same form.
+        members.remove("act").map(Self::deserialize).transpose()?;
+        Ok(Self {
+            sub: UserId::deserialize(members.remove("sub").unwrap_or_default())?,
+            iss: members.remove("iss").map(String::deserialize).transpose()?,
+        })
+    }
+}
+
+/// A claim that may be left out, but not be null.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl Actor {
+    /// The actor's id, where it is one of this issuer's and another than the user's: nobody acts for herself.
+    fn of(self, user: &UserId, rules: &TokenRules) -> Result<UserId, Refusal> {
+        if self.iss.is_some_and(|issuer| issuer != rules.issuer) {
+            return Err(Refusal::Issuer);
+        }
+        if self.sub == *user { Err(Refusal::Claims) } else { Ok(self.sub) }
     }
 }
 
@@ -63,7 +103,9 @@ impl Claims {
             return Err(Refusal::Lifetime);
         }
         let token = Token { id: self.jti, issued: self.iat.map(instant).transpose()?.unwrap_or_default() };
-        Ok(Viewer { tenant: self.tenant, user: self.sub, purpose: self.purpose_of_use, expires: expires.into(), token })
+        let actor = self.act.map(|actor| actor.of(&self.sub, rules)).transpose()?;
+        let (tenant, user, purpose) = (self.tenant, self.sub, self.purpose_of_use);
+        Ok(Viewer { tenant, user, actor, purpose, expires: expires.into(), token })
     }
 }
 

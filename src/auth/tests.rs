@@ -52,6 +52,24 @@ fn a_token_that_holds_names_its_viewer() {
     assert_eq!(viewer.expires.at().as_second(), NOW + 600);
 }
 
+/// The user stays who she is; of those who act for her the outermost does so now (RFC 8693, section 4.1).
+#[test]
+fn a_token_may_name_who_acts_for_its_user() {
+    let (_data, issuer) = issuer();
+    let verifier = issuer.verifier();
+    let read = |claims: &Value| verifier.read(&issuer.sign(claims).expect("signs"), now()).expect("holds");
+    assert_eq!(read(&claims()).actor, None);
+    for act in [
+        json!({ "sub": "agent" }),
+        json!({ "sub": "agent", "iss": "https://id.test", "client_id": "app" }),
+        json!({ "sub": "agent", "act": { "sub": "before", "iss": "https://other.test", "act": { "sub": "nora" } } }),
+    ] {
+        let viewer = read(&with("act", act));
+        assert_eq!((viewer.user.as_str(), viewer.actor), ("nora", "agent".parse().ok()));
+    }
+    assert_eq!(read(&with("may_act", json!({ "sub": "agent" }))).actor, None, "who may act does not");
+}
+
 #[test]
 fn each_claim_is_required_and_checked() {
     let (_data, issuer) = issuer();

@@ -84,7 +84,8 @@ fn unverified(error: impl std::fmt::Display) -> Failure {
 
 fn whole(records: u64, coverage: Option<Coverage>, args: &VerifyArgs) -> String {
     let records = count(records, "record");
-    let mut lines = vec![format!("The audit trail is whole: {records}, each chained to the one before.")];
+    let mut lines =
+        vec![format!("The audit trail is whole: {records}, each chained to the one before and found by the indexes.")];
     let Some(Coverage { heads, uncovered, headless }) = coverage else {
         lines.push("That is what chains alone tell: what was cut off at an end, removed as a whole or computed anew is not found.".into());
         return lines.join("\n");

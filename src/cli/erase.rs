@@ -55,8 +55,7 @@ async fn from_files(config: &Config, args: &EraseMemberArgs) -> Result<bool, Fai
         ));
     }
     let directory = DataDir::open(&config.data_dir).map_err(failure)?;
-    let node = config.server.node.as_deref().unwrap_or(app::NODE);
-    let trail = SqliteAudit::open(&directory, node).await.map_err(failure)?;
+    let trail = SqliteAudit::open(&directory, &app::node(config)).await.map_err(failure)?;
     let keyring = SqliteKeyring::open(&directory).await.map_err(failure)?;
     let heads = app::sign_heads(config, trail.end()).await.map_err(failure)?;
     let key = key_of(args);

@@ -14,6 +14,7 @@ pub(super) fn operator() -> Recipient {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     Recipient {
         user: name(&users, id).unwrap_or_else(|| numbered(id)),
+        actor: None,
         purpose: PurposeOfUse::Operations,
         transport: TRANSPORT.into(),
         seen: None,

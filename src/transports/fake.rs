@@ -242,7 +242,7 @@ impl Gate for FakeGate {
     /// Of nora of north, for treatment, unless the token's name says otherwise.
     async fn authenticate(&self, token: &str) -> Result<Viewer, ClientError> {
         let lasts = match token {
-            "nora" | "otto" | "south" | "payment" => SignedDuration::from_hours(1),
+            "nora" | "otto" | "south" | "payment" | "agent" => SignedDuration::from_hours(1),
             "brief" => SignedDuration::from_millis(200),
             "short" => SignedDuration::from_secs(2),
             "slow" => {
@@ -256,7 +256,9 @@ impl Gate for FakeGate {
         let tenant = if token == "south" { "south" } else { "north" }.parse().unwrap();
         let user = if token == "otto" { "otto" } else { "nora" }.parse().unwrap();
         let purpose = if token == "payment" { PurposeOfUse::Payment } else { PurposeOfUse::Treatment };
-        Ok(Viewer { tenant, user, purpose, expires: (Timestamp::now() + lasts).into(), token: Default::default() })
+        let actor = (token == "agent").then(|| "agent".parse().unwrap());
+        let expires = (Timestamp::now() + lasts).into();
+        Ok(Viewer { tenant, user, actor, purpose, expires, token: Default::default() })
     }
 
     fn admit(&self, viewer: &Arc<Viewer>, cut: Arc<dyn Cut>) -> Result<Session, ClientError> {

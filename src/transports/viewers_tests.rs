@@ -7,6 +7,7 @@ pub(in super::super) fn viewer(tenant: &str, user: &str) -> Viewer {
     Viewer {
         tenant: tenant.parse().unwrap(),
         user: user.parse().unwrap(),
+        actor: None,
         purpose: PurposeOfUse::Treatment,
         expires: Timestamp::MAX.into(),
         token: Default::default(),

@@ -3,6 +3,7 @@
 mod ends;
 mod erasure;
 mod heads;
+mod records;
 
 use sqlx::{Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 

@@ -42,6 +42,25 @@ impl Home {
         }
     }
 
+    /// Who was denied something of a member, once for each time.
+    pub(crate) async fn audit_denied(&self, member: &str) -> Vec<String> {
+        match self.database() {
+            Some(database) => {
+                let query = "SELECT body::json #>> '{recipient,user}'
+                             FROM sluice.audit_patients p JOIN sluice.audit_records r USING (writer, number)
+                             WHERE p.tenant = $1 AND p.patient = $2 AND body::json ->> 'action' = 'deny'";
+                let query = sqlx::query_scalar(query).bind(self.tenant()).bind(member);
+                query.fetch_all(&mut database.connect().await).await.unwrap()
+            }
+            None => {
+                let query = "SELECT body ->> '$.recipient.user' FROM audit_patients JOIN records USING (writer, number)
+                             WHERE audit_patients.tenant = ?1 AND patient = ?2 AND body ->> 'action' = 'deny'";
+                let query = sqlx::query_scalar(query).bind(self.tenant()).bind(member);
+                query.fetch_all(&mut self.file("audit.db").await).await.unwrap()
+            }
+        }
+    }
+
     /// The audiences that records of the audit trail name: JSON, by the name in hexadecimal digits.
     pub(crate) async fn audit_audiences(&self) -> BTreeMap<String, String> {
         let rows: Vec<(String, String)> = match self.database() {

@@ -53,14 +53,14 @@ impl TryFrom<&AuditRecord> for Entry {
                 }
             }
             Action::Respond { recipient, disclosed } => {
-                entry.users.push(recipient.user.clone());
+                entry.users = users([recipient]);
                 entry.patients = distinct(disclosed.iter().filter_map(|disclosed| disclosed.patient.clone()).collect());
             }
-            Action::Subscribe { recipient, .. } | Action::End { recipient, .. } | Action::Deny { recipient, .. } => {
-                entry.users.push(recipient.user.clone());
-            }
-            Action::Administer { actor, patient, .. } => {
-                entry.users.push(actor.user.clone());
+            Action::Subscribe { recipient, patient, .. }
+            | Action::End { recipient, patient, .. }
+            | Action::Deny { recipient, patient, .. }
+            | Action::Administer { actor: recipient, patient, .. } => {
+                entry.users = users([recipient]);
                 entry.patients.extend(patient.clone());
             }
         }
@@ -68,8 +68,9 @@ impl TryFrom<&AuditRecord> for Entry {
     }
 }
 
-fn users(recipients: &[Recipient]) -> Vec<UserId> {
-    distinct(recipients.iter().map(|recipient| recipient.user.clone()).collect())
+/// Users and those who acted for them.
+fn users<'r>(recipients: impl IntoIterator<Item = &'r Recipient>) -> Vec<UserId> {
+    distinct(recipients.into_iter().flat_map(Recipient::people).cloned().collect())
 }
 
 fn distinct<I: Ord>(mut ids: Vec<I>) -> Vec<I> {

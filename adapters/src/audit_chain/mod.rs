@@ -4,11 +4,16 @@
 mod entry;
 mod known;
 mod link;
+mod told;
+mod verify;
 mod walk;
 
+#[cfg(test)]
+pub(crate) use self::walk::{Page, Walk};
 pub(crate) use self::{
     entry::{Entry, Named},
     known::{Key, Known},
     link::{HASH_BYTES, Link, new_writer},
-    walk::{Row, Walk},
+    verify::{Member, Source, Wanted, verify},
+    walk::Row,
 };

@@ -11,7 +11,7 @@ use super::{
     file::{self, HeadsFileError},
     line::Statement,
 };
-use crate::audit_chain::{Link, Row, Walk};
+use crate::audit_chain::{Link, Page, Row, Walk};
 
 /// A trail in memory, as a store gives it, and its heads in a file.
 struct Trail {
@@ -121,7 +121,7 @@ fn record(writer: &str, end: Link, body: &str) -> Row {
 fn walk(rows: &[Row], heads: Option<&mut TrustedHeads>) -> Verified {
     let mut walk = Walk::new(heads);
     let mut pages = rows.chunks(3).map(<[_]>::to_vec).chain([Vec::new()]);
-    pages.find_map(|page| walk.take(page).unwrap()).unwrap()
+    pages.find_map(|page| walk.take(Page::of(page)).unwrap()).unwrap()
 }
 
 /// What somebody did to records that a head covers.

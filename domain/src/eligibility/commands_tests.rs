@@ -32,6 +32,7 @@ fn viewer(tenant: &str, user: &str) -> Viewer {
     Viewer {
         tenant: tenant.parse().expect("id"),
         user: user.parse().expect("id"),
+        actor: None,
         purpose: PurposeOfUse::Treatment,
         expires: "2027-01-01T00:00:00Z".parse::<jiff::Timestamp>().expect("time").into(),
         token: Default::default(),

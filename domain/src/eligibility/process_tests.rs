@@ -35,6 +35,7 @@ fn viewer() -> Viewer {
     Viewer {
         tenant: "acme".parse().expect("id"),
         user: "u-1".parse().expect("id"),
+        actor: None,
         purpose: PurposeOfUse::Treatment,
         expires: "2099-01-01T00:00:00Z".parse::<jiff::Timestamp>().expect("time").into(),
         token: Default::default(),

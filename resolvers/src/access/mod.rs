@@ -53,7 +53,7 @@ impl<'c> Change<'c> {
         if decided.map_err(|error| fail(undecided(error)))?.may && is_hers {
             Ok(Self { scope, services, operation, patient: Some(member.clone()) })
         } else {
-            Err(fail(scope.deny(&format!("Member/{member}"))))
+            Err(fail(scope.deny(Some(member), &format!("Member/{member}"))))
         }
     }
 
@@ -70,7 +70,7 @@ impl<'c> Change<'c> {
         if has.map_err(|error| fail(undecided(error)))? && is_hers {
             Ok(Self { scope, services, operation, patient: None })
         } else {
-            Err(fail(scope.deny(&format!("{object_type}/{id}"))))
+            Err(fail(scope.deny(None, &format!("{object_type}/{id}"))))
         }
     }
 

@@ -65,7 +65,7 @@ impl Change<'_> {
     ) -> Result<Option<Timestamp>> {
         match standing.iter().map(|one| one.expires).reduce(latest) {
             Some(ends) => Ok(until.into_iter().chain(ends).min()),
-            None => Err(fail(self.scope.deny(&format!("Member/{member}")))),
+            None => Err(fail(self.scope.deny(Some(member), &format!("Member/{member}")))),
         }
     }
 }

@@ -73,7 +73,7 @@ async fn authorize<'c>(ctx: &Context<'c>, member: Option<&MemberId>, what: &str)
     if may && sees_check(mask) {
         Ok(Asker { scope, services, member: member.cloned(), mask, revision })
     } else {
-        Err(fail(scope.deny(what)))
+        Err(fail(scope.deny(member, what)))
     }
 }
 
@@ -84,7 +84,7 @@ impl Asker<'_> {
         self.scope.wrote(outcome.heads);
         let member = outcome.check.member_id.parse().ok();
         if member != self.member {
-            return Err(fail(self.scope.deny(&format!("EligibilityCheck/{}", outcome.check.id))));
+            return Err(fail(self.scope.deny(member.as_ref(), &format!("EligibilityCheck/{}", outcome.check.id))));
         }
         Ok(self.scope.reveal(outcome.check, member, self.mask, &self.revision))
     }

@@ -56,6 +56,7 @@ pub(super) fn viewer(person: u8, purpose: u8) -> Viewer {
     Viewer {
         tenant: TENANT.parse().expect("a tenant"),
         user: user.parse().expect("a user"),
+        actor: None,
         purpose: if purpose < 200 { suits } else { others[usize::from(purpose) % others.len()] },
         expires: Timestamp::MAX.into(),
         token: Default::default(),

@@ -42,7 +42,7 @@ async fn member(ctx: &Context<'_>, id: &ID) -> Result<Member> {
     let scope = Scope::of(ctx)?;
     let id: MemberId = parse_id(id, "id")?;
     let (mask, _) = scope.mask(Some(id.clone()), sight_of_check()).await.map_err(fail)?;
-    if sees_check(mask) { Ok(Member(id)) } else { Err(fail(scope.deny(&format!("Member/{id}")))) }
+    if sees_check(mask) { Ok(Member(id)) } else { Err(fail(scope.deny(Some(&id), &format!("Member/{id}")))) }
 }
 
 /// A member (patient).

@@ -20,7 +20,8 @@ use crate::{
 /// Whose tokens count no longer: exactly one of the two.
 #[derive(InputObject)]
 pub(crate) struct RevokeTokensInput {
-    /// All tokens of this user that were issued by now: the `sub` of a token.
+    /// All tokens of this user that were issued by now, and those by which she acts for others: the `sub` of a token, or of its
+    /// `act`.
     user_id: Option<ID>,
     /// One token: its `jti`.
     token_id: Option<ID>,
@@ -53,7 +54,7 @@ impl SecurityMutation {
         let subject = subject(&target);
         let may = services.access.has(&scope.viewer, ("tenant", scope.viewer.tenant.as_str()), REVOKE_TOKENS).await;
         if !may.map_err(|error| fail(undecided(error)))? || scope.viewer.purpose != PurposeOfUse::Operations {
-            return Err(fail(scope.deny(&format!("{REVOKE_TOKENS} {subject}"))));
+            return Err(fail(scope.deny(None, &format!("{REVOKE_TOKENS} {subject}"))));
         }
         let record = scope.administers(REVOKE_TOKENS, None, &subject);
         services.engine.audit(vec![record]).await.map_err(fail)?;

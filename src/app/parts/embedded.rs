@@ -9,11 +9,8 @@ use sluice_adapters::sqlite::{
 use sluice_schema::access;
 use sluice_subscriptions::relationships::{self, Embedded};
 
-use super::{Place, StartError, Storage, sign_heads};
+use super::{Place, StartError, Storage, node, sign_heads};
 use crate::config::Config;
-
-/// The node's name in the audit trail: an embedded gateway is alone.
-pub(crate) const NODE: &str = "embedded";
 
 pub(super) struct Files {
     directory: DataDir,
@@ -29,7 +26,7 @@ pub(super) async fn open(config: &Config) -> Result<Storage, StartError> {
     let retention = Some(config.log_retention.0);
     let store = SqliteStore::open(&directory, StoreOptions { retention, ..StoreOptions::default() }).await?;
     let store = Arc::new(store);
-    let audit = Arc::new(SqliteAudit::open(&directory, config.server.node.as_deref().unwrap_or(NODE)).await?);
+    let audit = Arc::new(SqliteAudit::open(&directory, &node(config)).await?);
     let heads = sign_heads(config, audit.end()).await?;
     let keyring = Arc::new(SqliteKeyring::open(&directory).await?);
     let subscribers = Arc::new(SqliteSubscribers::open(&directory).await?);

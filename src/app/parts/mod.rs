@@ -36,7 +36,6 @@ use sluice_subscriptions::{
 use self::embedded::Files;
 pub(super) use self::platform::Platform;
 pub(crate) use self::{
-    embedded::NODE,
     kafka::{PropertiesError, kafka_options},
     platform::{make_data_dir, master_key, node, postgres_options, spicedb_options},
 };

@@ -123,6 +123,60 @@ fn claims_that_do_not_hold() {
     refused(&keys, cases);
 }
 
+/// Who acts for whom is told in one form, or the token is refused: nobody is to act without being told of.
+#[test]
+fn actors_that_are_none() {
+    let keys = Keys::new();
+    let mut cases: Cases = Vec::new();
+    for act in [
+        json!(null),
+        json!(true),
+        json!("otto"),
+        json!(["otto"]),
+        json!([{ "sub": "otto" }]),
+        json!({}),
+        json!({ "Sub": "otto" }),
+        json!({ "client_id": "otto" }),
+        json!({ "sub": null }),
+        json!({ "sub": "" }),
+        json!({ "sub": 7 }),
+        json!({ "sub": ["otto"] }),
+        json!({ "sub": { "sub": "otto" } }),
+        json!({ "sub": "otto\nadmin" }),
+        json!({ "sub": "otto:nora" }),
+        json!({ "sub": "n".repeat(129) }),
+        json!({ "sub": "nora" }),
+        json!({ "sub": "nora", "act": { "sub": "otto" } }),
+        json!({ "sub": "otto", "iss": null }),
+        json!({ "sub": "otto", "iss": ["https://id.test"] }),
+        json!({ "sub": "otto", "act": null }),
+        json!({ "sub": "otto", "act": "olga" }),
+        json!({ "sub": "otto", "act": ["olga"] }),
+        json!({ "sub": "otto", "act": {} }),
+        json!({ "sub": "otto", "act": { "sub": "olga", "act": { "sub": "" } } }),
+        json!({ "act": { "sub": "otto" } }),
+    ] {
+        let token = claiming(&keys, with("act", act.clone()).to_string());
+        cases.push((format!("act {act:.60}"), token, Refusal::Claims));
+    }
+    for issuer in ["https://evil.test", "https://id.test/", ""] {
+        let act = json!({ "sub": "otto", "iss": issuer });
+        let token = claiming(&keys, with("act", act).to_string());
+        cases.push((format!("an actor of {issuer}"), token, Refusal::Issuer));
+    }
+    let body = claims().to_string();
+    for twice in [
+        r#""act":{"sub":"otto"},"act":{"sub":"olga"}"#,
+        r#""act":{"sub":"otto","sub":"olga"}"#,
+        r#""act":{"sub":"otto"},"\u0061ct":{"sub":"olga"}"#,
+        r#""act":{"sub":"otto","act":{"sub":"olga"},"act":{"sub":"olga"}}"#,
+    ] {
+        let token = claiming(&keys, format!("{},{twice}}}", &body[..body.len() - 1]));
+        cases.push((twice.into(), token, Refusal::Twice));
+    }
+    refused(&keys, cases);
+}
+
 #[test]
 fn the_skew_of_clocks_is_bounded() {
     let keys = Keys::new();

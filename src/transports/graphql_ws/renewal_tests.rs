@@ -135,7 +135,7 @@ async fn a_token_that_is_refused_leaves_the_older_one_in_force_until_its_end() {
 #[tokio::test]
 async fn nobody_else_takes_over_a_live_socket() {
     let server = server().await;
-    for token in ["otto", "south", "payment"] {
+    for token in ["otto", "south", "payment", "agent"] {
         let mut client = Client::ready(&server, "nora").await;
         client.renew(token).await;
         let (code, reason) = client.closed().await;

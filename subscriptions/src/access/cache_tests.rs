@@ -15,6 +15,7 @@ fn viewer(tenant: usize, user: usize) -> Viewer {
     Viewer {
         tenant: TENANTS[tenant].parse().unwrap(),
         user: USERS[user].parse().unwrap(),
+        actor: None,
         purpose: PurposeOfUse::Treatment,
         expires: Timestamp::MAX.into(),
         token: Default::default(),

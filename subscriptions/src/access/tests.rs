@@ -17,7 +17,7 @@ use crate::relationships::{
 /// A viewer of a tenant.
 fn viewer(tenant: &str, purpose: PurposeOfUse) -> Viewer {
     let (tenant, user) = (tenant.parse().unwrap(), "u-1".parse().unwrap());
-    Viewer { tenant, user, purpose, expires: Timestamp::MAX.into(), token: Default::default() }
+    Viewer { tenant, user, actor: None, purpose, expires: Timestamp::MAX.into(), token: Default::default() }
 }
 
 #[tokio::test]

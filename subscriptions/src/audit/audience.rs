@@ -23,7 +23,7 @@ const DIGEST_BYTES: usize = digest::SHA256_OUTPUT_LEN;
 /// The recipients of one event. It never changes, so records share it.
 ///
 /// Its canonical form, which its name is the SHA-256 of, is a JSON array: each recipient as serde writes it (`user`,
-/// `purpose`, `transport` and, where it is there, `seen`; no spaces), in the order of these texts' bytes. Somebody who
+/// `actor` where somebody acts for her, `purpose`, `transport`, `seen` where it is there; no spaces), in the order of these texts' bytes. Somebody who
 /// receives twice is there twice. Whoever they were told in another order are the same audience.
 pub struct Audience {
     recipients: Box<[Recipient]>,
@@ -200,6 +200,7 @@ mod tests {
     fn recipient(user: &str) -> Recipient {
         Recipient {
             user: user.parse().unwrap(),
+            actor: None,
             purpose: PurposeOfUse::Treatment,
             transport: "graphql-ws".into(),
             seen: None,

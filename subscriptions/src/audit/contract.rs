@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sluice_schema::{access::Mask, viewer::PurposeOfUse};
 use tokio::{sync::Barrier, task::JoinSet};
 
-use super::{Action, Audience, AuditRecord, AuditTrail, Disclosed, Recipient, Seen, Verified};
+use super::{Action, Audience, AuditRecord, AuditTrail, Disclosed, EndReason, Recipient, Seen, Verified};
 
 /// Makes a `#[tokio::test]` of every test of the contract.
 #[macro_export]
@@ -26,6 +26,7 @@ macro_rules! audit_contract {
             many_audiences_are_all_there,
             concurrent_appends_with_the_same_audiences_are_all_there,
             administrative_changes_are_there,
+            what_was_tried_by_those_who_act_for_others_is_there,
         );
     };
     (@tests $open:path: $($test:ident),+ $(,)?) => {
@@ -40,7 +41,14 @@ macro_rules! audit_contract {
 }
 
 fn recipient(user: &str) -> Recipient {
-    Recipient { user: user.parse().unwrap(), purpose: PurposeOfUse::Treatment, transport: "sse".into(), seen: None }
+    let (user, transport) = (user.parse().unwrap(), "sse".into());
+    Recipient { user, actor: None, purpose: PurposeOfUse::Treatment, transport, seen: None }
+}
+
+/// The user `u-<number>`, for whom the user `u-agent` acts where the number is above 1000.
+fn numbered(number: u32) -> Recipient {
+    let actor = (number > 1000).then(|| "u-agent".parse().unwrap());
+    Recipient { actor, ..recipient(&format!("u-{number}")) }
 }
 
 fn seen() -> Seen {
@@ -53,9 +61,9 @@ fn record(number: u32, action: Action) -> AuditRecord {
     AuditRecord { at, tenant: "acme".parse().unwrap(), action }
 }
 
-/// The users of these numbers, `u-1` and so on.
+/// The users of these numbers, `u-1` and so on; for those above 1000 the user `u-agent` acts.
 pub fn audience(users: impl IntoIterator<Item = u32>) -> Arc<Audience> {
-    Arc::new(Audience::of(users.into_iter().map(|user| recipient(&format!("u-{user}"))).collect()))
+    Arc::new(Audience::of(users.into_iter().map(numbered).collect()))
 }
 
 /// The event `e-<number>` of the member `m-<number>`, to an audience.
@@ -95,11 +103,23 @@ pub fn records(number: u32) -> Vec<AuditRecord> {
                 Disclosed { patient: None, subject: "Payer/60054".into(), seen: seen() },
             ],
         },
-        Action::Subscribe { recipient: recipient("u-1"), channel: "/members/*".into() },
-        Action::Deny { recipient: recipient("u-3"), what: "Check/c-1".into() },
+        Action::Subscribe { recipient: recipient("u-1"), patient: None, channel: "/members/*".into() },
+        Action::Deny { recipient: recipient("u-3"), patient: None, what: "Check/c-1".into() },
     ];
     let others = actions.into_iter().map(|action| record(number, action));
     std::iter::once(delivery(number, &audience([1, 2, 1]))).chain(others).collect()
+}
+
+/// What was tried and watched of the member `m-<number>`: denied to the user `u-2`, for whom `u-agent` acted, and watched by `u-1`.
+pub fn tried(number: u32) -> Vec<AuditRecord> {
+    let (patient, channel) = (Some(format!("m-{number}").parse().unwrap()), format!("/members/m-{number}/**"));
+    let by_agent = Recipient { actor: Some("u-agent".parse().unwrap()), ..recipient("u-2") };
+    let actions = [
+        Action::Deny { recipient: by_agent, patient: patient.clone(), what: "Check/c-1".into() },
+        Action::Subscribe { recipient: recipient("u-1"), patient: patient.clone(), channel: channel.clone() },
+        Action::End { recipient: recipient("u-1"), patient, channel, why: EndReason::Completed },
+    ];
+    actions.into_iter().map(|action| record(number, action)).collect()
 }
 
 /// An administrative change by `u-1`, about the member `m-<number>` or nobody.
@@ -163,6 +183,13 @@ pub async fn many_audiences_are_all_there(trail: Arc<dyn AuditTrail>) {
 pub async fn administrative_changes_are_there(trail: Arc<dyn AuditTrail>) {
     trail.append(vec![administered(1, false), administered(2, true)]).await.unwrap();
     assert_eq!(trail.verify().await.unwrap(), Verified::Intact { records: 2 });
+}
+
+/// Alone and in an audience.
+pub async fn what_was_tried_by_those_who_act_for_others_is_there(trail: Arc<dyn AuditTrail>) {
+    trail.append(tried(1)).await.unwrap();
+    trail.append(vec![delivery(2, &audience(999..=1002)), delivery(3, &audience(990..=1010))]).await.unwrap();
+    assert_eq!(trail.verify().await.unwrap(), Verified::Intact { records: 5 });
 }
 
 /// In opposite orders, as two nodes might.

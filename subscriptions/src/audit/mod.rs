@@ -6,7 +6,7 @@ pub mod contract;
 #[cfg(any(test, feature = "contract"))]
 pub mod memory;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use sluice_schema::{
     access::Mask,
     error::Code,
     ids::{MemberId, TenantId, UserId},
-    viewer::PurposeOfUse,
+    viewer::{PurposeOfUse, Viewer},
 };
 
 pub use self::audience::{Audience, Digest, INLINE, NoDigest};
@@ -46,12 +46,30 @@ pub enum Action {
     /// One answer to a query, mutation or poll.
     Respond { recipient: Recipient, disclosed: Vec<Disclosed> },
     /// A subscription began.
-    Subscribe { recipient: Recipient, channel: String },
+    Subscribe {
+        recipient: Recipient,
+        /// The member whose channel it is, where it is one's alone. Here and below: absent where there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        patient: Option<MemberId>,
+        channel: String,
+    },
     /// A subscription is over. It is recorded when it is, and what is over with the process as well, but not where that
     /// crashes. A poll ends with its answer, and has none.
-    End { recipient: Recipient, channel: String, why: EndReason },
-    /// Someone asked for what she may not see, or what does not exist: the two are not told apart.
-    Deny { recipient: Recipient, what: String },
+    End {
+        recipient: Recipient,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        patient: Option<MemberId>,
+        channel: String,
+        why: EndReason,
+    },
+    /// Someone asked for what she may not see, or what does not exist: what she was told does not tell the two apart.
+    Deny {
+        recipient: Recipient,
+        /// The member who was asked for, or whose entity it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        patient: Option<MemberId>,
+        what: String,
+    },
     /// An administrative change, recorded before it is carried out.
     Administer { actor: Recipient, operation: String, patient: Option<MemberId>, subject: String },
 }
@@ -122,11 +140,31 @@ impl Seen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
     pub user: UserId,
+    /// Who acted for the user, where it was not herself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<UserId>,
     pub purpose: PurposeOfUse,
     pub transport: String,
     /// What was decided for her, where that is not what the record tells for all: another decision can open the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Seen>,
+}
+
+impl Recipient {
+    pub fn of(viewer: &Viewer, transport: &str) -> Self {
+        Self {
+            user: viewer.user.clone(),
+            actor: viewer.actor.clone(),
+            purpose: viewer.purpose,
+            transport: transport.to_owned(),
+            seen: None,
+        }
+    }
+
+    /// Who received or did something: the user, and who acted for her. Each is found by it.
+    pub fn people(&self) -> impl Iterator<Item = &UserId> {
+        std::iter::once(&self.user).chain(&self.actor)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -136,9 +174,10 @@ pub struct AuditUnavailable(pub String);
 /// What [`AuditTrail::verify`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
-    /// Every record is there, in order, unaltered, and so is every audience that one names.
+    /// Every record is there, in order, unaltered, and so is every audience that one names; and each is found by whom it is
+    /// about and by whom it tells of.
     Intact { records: u64 },
-    /// The first record of a writer's chain that does not fit: altered, removed or moved, or its audience is.
+    /// The first record of a writer's chain that does not fit: altered, removed or moved, or its audience is, or what finds it.
     Broken { writer: String, number: u64, why: Damage },
 }
 
@@ -147,6 +186,8 @@ pub enum Verified {
 pub enum Damage {
     #[error("it is missing; the next one is {next}")]
     Missing { next: i64 },
+    #[error("before it stands one with the number {number}, which was put in: writers number from 1")]
+    BeforeTheFirst { number: i64 },
     #[error("it does not follow the record before it: one of the two was altered, or others stood between")]
     DoesNotFollow,
     #[error("its hash is not that of its text: it was altered")]
@@ -167,6 +208,32 @@ pub enum Damage {
     ChainMissing { head: i64 },
     #[error("it was put in: its writer had ended in order before it, as a signed head tells")]
     AfterEnd,
+    #[error(
+        "it fits its chain, but is not found {0}: rows of the index were removed or altered, or it was altered and the chain \
+         computed anew from there"
+    )]
+    NotFoundBy(Index),
+}
+
+/// By what a record is looked up. What the indexes of a trail tell is in its texts as well; they are how it is found there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Index {
+    /// Who received it or did it, alone or among an audience.
+    Users,
+    /// Whom it is about.
+    Patients,
+    /// The audience that it names.
+    Audiences,
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Users => "by everybody who received or did what it tells of",
+            Self::Patients => "by everybody whom it is about",
+            Self::Audiences => "by the audience that it names",
+        })
+    }
 }
 
 /// An append-only trail.
@@ -180,6 +247,7 @@ pub enum Damage {
 pub trait AuditTrail: Send + Sync {
     async fn append(&self, records: Vec<AuditRecord>) -> Result<(), AuditUnavailable>;
 
-    /// Walks every chain from its beginning, and looks at every audience that a record names.
+    /// Walks every chain from its beginning, looks at every audience that a record names, and looks each record up by all that it
+    /// tells of.
     async fn verify(&self) -> Result<Verified, AuditUnavailable>;
 }

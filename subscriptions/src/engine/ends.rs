@@ -27,7 +27,8 @@ impl Ends {
     }
 
     pub(super) fn tell(&self, live: &Live, why: EndReason) {
-        let action = Action::End { recipient: live.recipient(), channel: live.pattern.to_string(), why };
+        let (patient, channel) = (live.pattern.member(), live.pattern.to_string());
+        let action = Action::End { recipient: live.recipient(), patient, channel, why };
         let record = AuditRecord { at: Timestamp::now(), tenant: live.viewer.tenant.clone(), action };
         // Without the task the process is about to end, and not in order.
         let _ = self.0.send(record);

@@ -29,12 +29,12 @@ impl Engine {
         };
         let projection = self.shared.projections.intern(subscribe.projection);
         let subscribe = Subscribe { projection, ..subscribe };
-        let channel = subscribe.pattern.to_string();
+        let (patient, channel) = (subscribe.pattern.member(), subscribe.pattern.to_string());
         let live = Arc::new(Live::new(self.shared.next_id(), subscribe, vector.clone(), state.clone(), ends));
         self.audit(vec![AuditRecord {
             at: Timestamp::now(),
             tenant: live.viewer.tenant.clone(),
-            action: Action::Subscribe { recipient: live.recipient(), channel },
+            action: Action::Subscribe { recipient: live.recipient(), patient, channel },
         }])
         .await?;
         self.shared.begin(live.clone(), vector, state);

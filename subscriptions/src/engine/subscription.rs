@@ -9,7 +9,6 @@ use sluice_schema::{
     channel::{Channel, ChannelPattern},
     error::ClientError,
     event::RecordedEvent,
-    ids::UserId,
     position::{Cursor, ReadVector},
     proto::header::Header,
     viewer::Viewer,
@@ -117,8 +116,7 @@ impl Live {
     }
 
     pub(super) fn recipient(&self) -> Recipient {
-        let user: UserId = self.viewer.user.clone();
-        Recipient { user, purpose: self.viewer.purpose, transport: self.transport.to_owned(), seen: None }
+        Recipient::of(&self.viewer, self.transport)
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {

@@ -52,9 +52,11 @@ impl List {
     }
 
     pub(super) fn means(&self, viewer: &Viewer) -> bool {
-        let Viewer { tenant, user, token, .. } = viewer;
+        let Viewer { tenant, token, .. } = viewer;
         token.id.as_ref().is_some_and(|id| self.tokens.contains_key(&Of(tenant, id)))
-            || self.users.get(&Of(tenant, user)).is_some_and(|of| token.issued <= of.issued_until)
+            || viewer
+                .people()
+                .any(|user| self.users.get(&Of(tenant, user)).is_some_and(|of| token.issued <= of.issued_until))
     }
 
     /// Forgets what can't mean a valid token any more.

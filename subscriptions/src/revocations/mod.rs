@@ -27,7 +27,7 @@ pub use self::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revoked {
     Token(TokenId),
-    /// All tokens of a user that were issued at this time or before it; whole seconds.
+    /// All tokens of a user, and those by which she acts for others, that were issued at this time or before it; whole seconds.
     User {
         user: UserId,
         issued_until: Timestamp,

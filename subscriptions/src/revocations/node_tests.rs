@@ -30,6 +30,7 @@ fn viewer(user: &str, jti: &str, ago: Duration) -> Arc<Viewer> {
     Arc::new(Viewer {
         tenant: tenant(),
         user: user.parse().unwrap(),
+        actor: None,
         purpose: PurposeOfUse::Treatment,
         expires: Timestamp::MAX.into(),
         token: Token { id: TokenId::of(jti).ok(), issued: Timestamp::from_second(issued.as_second()).unwrap() },
@@ -105,6 +106,24 @@ async fn a_user_is_revoked_up_to_now() {
     assert_eq!(issued(issued_until), Err(Refused::Revoked), "in the same second");
     assert_eq!(issued(issued_until + SECOND), Ok(()), "she has signed in again");
     assert_eq!([node.check(&other), node.check(&almost)], [Ok(()), Ok(())]);
+}
+
+/// Whose access is misused may be the one or the other: by the revocation of either no more is done.
+#[tokio::test]
+async fn a_token_is_revoked_with_its_user_and_with_who_acts_for_her() {
+    for revoked in ["u-1", "u-agent"] {
+        let node = node(&MemoryRevocations::default()).await;
+        let by_herself = viewer(revoked, "a", SECOND);
+        let acted_for = viewer("u-1", "b", SECOND);
+        let acted_for = Arc::new(Viewer { actor: Some("u-agent".parse().unwrap()), ..(*acted_for).clone() });
+        let other = Arc::new(Viewer { user: "u-2".parse().unwrap(), actor: None, ..(*acted_for).clone() });
+        let live = [&by_herself, &acted_for, &other].map(|viewer| Live::of(&node, viewer));
+        node.revoke(&tenant(), user(revoked)).await.unwrap();
+        assert_eq!(live.each_ref().map(Live::was_cut), [true, true, false], "{revoked}");
+        assert_eq!(node.check(&acted_for), Err(Refused::Revoked), "{revoked}");
+        drop(live);
+        assert_eq!(node.shared.sessions.count(), 0, "none is left behind");
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ pub(super) struct Sessions {
 
 #[derive(Default)]
 struct Running {
+    /// By users and those who act for them.
     by_user: BTreeMap<(TenantId, UserId, u64), Arc<Entry>>,
     by_token: BTreeMap<(TenantId, TokenId, u64), Arc<Entry>>,
 }
@@ -109,16 +110,20 @@ impl Sessions {
 
 impl Running {
     fn insert(&mut self, number: u64, entry: &Arc<Entry>) {
-        let Viewer { tenant, user, token, .. } = &*entry.viewer;
-        self.by_user.insert((tenant.clone(), user.clone(), number), entry.clone());
+        let Viewer { tenant, token, .. } = &*entry.viewer;
+        for user in entry.viewer.people() {
+            self.by_user.insert((tenant.clone(), user.clone(), number), entry.clone());
+        }
         if let Some(id) = token.id {
             self.by_token.insert((tenant.clone(), id, number), entry.clone());
         }
     }
 
     fn remove(&mut self, viewer: &Viewer, number: u64) {
-        let Viewer { tenant, user, token, .. } = viewer;
-        self.by_user.remove(&(tenant.clone(), user.clone(), number));
+        let Viewer { tenant, token, .. } = viewer;
+        for user in viewer.people() {
+            self.by_user.remove(&(tenant.clone(), user.clone(), number));
+        }
         if let Some(id) = token.id {
             self.by_token.remove(&(tenant.clone(), id, number));
         }

@@ -198,11 +198,11 @@ fn index(table: &str, common: &str, id: &str, rows: usize) -> String {
     )
 }
 
-/// Another boot may have written it.
+/// Another boot may have written it. Not `ON CONFLICT DO NOTHING`: triggers refuse what is there before a conflict is seen.
 const AUDIENCE: &str = "
-    INSERT INTO audiences (digest, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING;
-    INSERT INTO audience_users (tenant, user, digest) SELECT ?3, value, ?1 FROM json_each(?4) WHERE true
-    ON CONFLICT DO NOTHING;";
+    INSERT INTO audiences (digest, body) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM audiences WHERE digest = ?1);
+    INSERT INTO audience_users (tenant, user, digest) SELECT ?3, value, ?1 FROM json_each(?4)
+    WHERE NOT EXISTS (SELECT 1 FROM audience_users WHERE tenant = ?3 AND user = value AND digest = ?1);";
 
 pub(super) async fn write_audience(
     db: &mut SqliteConnection,

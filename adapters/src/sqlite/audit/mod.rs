@@ -1,6 +1,7 @@
 //! The audit trail: `audit.db`, append-only, a hash chain per writer.
 
 mod insert;
+mod look_up;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ const SCHEMA: Schema = Schema {
     migrations: &[
         include_str!("../migrations/audit/0001_records.sql"),
         include_str!("../migrations/audit/0002_audiences.sql"),
+        include_str!("../migrations/audit/0003_no_replacing.sql"),
     ],
 };
 

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use sluice_subscriptions::audit::{
     AuditTrail, Verified,
-    contract::{administered, records},
+    contract::{administered, audience, delivery, records, tried},
 };
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use super::{SCHEMA, SqliteAudit};
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
 
 mod audiences;
 mod heads;
+mod indexes;
 
 mod contract {
     use super::*;
@@ -93,7 +94,7 @@ async fn an_altered_record_with_a_new_hash_is_found_by_the_next_one() {
             .fetch_one(&mut db)
             .await
             .unwrap();
-    let body = body.replace("u-1", "u-9");
+    let body = body.replace("/members/", "/nobody/");
     let Link { hash, .. } = Link { number: 2, hash: prev_hash.try_into().unwrap() }.next(body.as_bytes());
     sqlx::query(
         "UPDATE records SET body = ?1, hash = ?2 WHERE number = 3 AND writer = (SELECT min(writer) FROM records)",
@@ -143,6 +144,33 @@ async fn records_that_changed_places_are_found() {
     assert_broken(verify(&home).await, 3, "does not follow");
 }
 
+/// Whatever no writer writes is read as well: a name that is none, and numbers below the first.
+#[tokio::test]
+async fn a_record_before_the_first_is_found() {
+    for number in ["0", "-1", "-9223372036854775808"] {
+        let (home, mut db) = trail().await;
+        let put_in = format!(
+            "INSERT INTO records (writer, number, prev_hash, hash, body)
+             SELECT writer, {number}, prev_hash, hash, body FROM records ORDER BY writer DESC LIMIT 1"
+        );
+        sqlx::query(AssertSqlSafe(put_in)).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        assert_broken(verify(&home).await, 1, &format!("before it stands one with the number {number}"));
+    }
+}
+
+#[tokio::test]
+async fn records_of_a_writer_without_a_name_are_read() {
+    for number in [-1, 0, 1] {
+        let (home, mut db) = trail().await;
+        let query = "INSERT INTO records (writer, number, prev_hash, hash, body) VALUES ('', ?1, x'00', x'00', '{}')";
+        sqlx::query(query).bind(number).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        let Verified::Broken { writer, number: at, .. } = verify(&home).await else { panic!("not found: {number}") };
+        assert_eq!((writer.as_str(), at), ("", 1));
+    }
+}
+
 #[tokio::test]
 async fn a_chain_under_another_name_is_found() {
     let found =
@@ -165,9 +193,47 @@ async fn records_are_neither_updated_nor_deleted() {
         "DELETE FROM segment_patients",
     ];
     for attempt in attempts {
-        let error = sqlx::query(attempt).execute(&mut db).await.unwrap_err().to_string();
-        assert!(error.contains("the audit trail is append-only"), "{attempt}: {error}");
+        assert_refused(&mut db, attempt).await;
     }
+}
+
+async fn assert_refused(db: &mut SqliteConnection, attempt: &str) {
+    let error = sqlx::query(AssertSqlSafe(attempt)).execute(db).await.expect_err(attempt).to_string();
+    assert!(error.contains("the audit trail is append-only"), "{attempt}: {error}");
+}
+
+/// To replace a row is to delete the one that is there, by its key or by its rowid, and no trigger on DELETE fires for that.
+#[tokio::test]
+async fn nothing_that_is_kept_is_replaced() {
+    let home = Home::new();
+    let audit = open(&home).await;
+    audit.append(records(1)).await.unwrap();
+    audit.append(vec![delivery(2, &audience(1..=10))]).await.unwrap();
+    let mut db = database::options(&home.data.file(SCHEMA.file)).connect().await.unwrap();
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut db).await.unwrap();
+    assert_eq!(tables.len(), 9, "{tables:?}");
+    for table in tables.iter().filter(|table| !table.starts_with("early_")) {
+        let columns = "SELECT group_concat(name) FROM pragma_table_info(?1)";
+        let columns: String = sqlx::query_scalar(columns).bind(table).fetch_one(&mut db).await.unwrap();
+        let rows = format!("({columns}) SELECT {columns} FROM {table} WHERE true");
+        assert_refused(&mut db, &format!("INSERT OR REPLACE INTO {table} {rows}")).await;
+        assert_refused(&mut db, &format!("REPLACE INTO {table} {rows}")).await;
+        let first = columns.split(',').next().unwrap();
+        let upsert = format!("INSERT INTO {table} {rows} ON CONFLICT DO UPDATE SET {first} = {first}");
+        assert_refused(&mut db, &upsert).await;
+    }
+    for attempt in [
+        "REPLACE INTO records (rowid, writer, number, prev_hash, hash, body) SELECT 1, 'other', 1, hash, hash, body FROM records LIMIT 1",
+        "REPLACE INTO audiences (rowid, digest, body) VALUES (1, x'00', '[]')",
+        "REPLACE INTO segments (id, writer, first) VALUES (1, 'other', 1)",
+        "REPLACE INTO segments (id, writer, first) SELECT 9, writer, first FROM segments",
+        "INSERT INTO early_recipients VALUES ('acme', 'u-1', 'node-1', 1)",
+        "INSERT INTO early_patients VALUES ('acme', 'm-1', 'node-1', 1)",
+    ] {
+        assert_refused(&mut db, attempt).await;
+    }
+    assert_eq!(audit.verify().await.unwrap(), Verified::Intact { records: 5 });
 }
 
 #[tokio::test]
@@ -182,6 +248,26 @@ async fn who_saw_what_of_whom_can_be_looked_up() {
     assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [1, 2]);
     let of: (i64, String) = sqlx::query_as("SELECT at, tenant FROM records").fetch_one(&mut db).await.unwrap();
     assert_eq!(of, (1_790_000_000_001, "acme".into()));
+}
+
+#[tokio::test]
+async fn who_tried_to_see_whom_and_for_whom_she_acted_can_be_looked_up() {
+    let home = Home::new();
+    let audit = open(&home).await;
+    audit.append(tried(7)).await.unwrap();
+    let mut db = database::options(&home.data.file(SCHEMA.file)).connect().await.unwrap();
+    let denied = "SELECT body ->> '$.recipient.user', body ->> '$.recipient.actor'
+                  FROM audit_patients JOIN records USING (writer, number)
+                  WHERE audit_patients.tenant = 'acme' AND patient = 'm-7' AND body ->> 'action' = 'deny'";
+    let denied: Vec<(String, String)> = sqlx::query_as(denied).fetch_all(&mut db).await.unwrap();
+    assert_eq!(denied, [("u-2".into(), "u-agent".into())]);
+    let numbers = "SELECT number FROM audit_patients WHERE tenant = 'acme' AND patient = 'm-7' ORDER BY number";
+    assert_eq!(sqlx::query_scalar::<_, i64>(numbers).fetch_all(&mut db).await.unwrap(), [1, 2, 3]);
+    for user in ["u-2", "u-agent"] {
+        let numbers = "SELECT number FROM audit_received WHERE tenant = 'acme' AND user = ?1";
+        let found: Vec<i64> = sqlx::query_scalar(numbers).bind(user).fetch_all(&mut db).await.unwrap();
+        assert_eq!(found, [1], "{user}");
+    }
 }
 
 #[tokio::test]

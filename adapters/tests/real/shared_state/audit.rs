@@ -11,6 +11,7 @@ use super::Database;
 
 mod audiences;
 mod heads;
+mod indexes;
 
 mod contract {
     use super::*;
@@ -65,6 +66,11 @@ async fn tampering_is_found() {
         ("UPDATE sluice.audit_records SET body = replace(body, 'm-1', 'm-9') WHERE number = 2", 2),
         ("DELETE FROM sluice.audit_records WHERE number = 5", 5),
         ("UPDATE sluice.audit_records SET writer = 'node-1.other'", 1),
+        // Whatever no writer writes is read as well: a name that is none, and numbers below the first.
+        ("UPDATE sluice.audit_records SET writer = ''", 1),
+        ("UPDATE sluice.audit_records SET writer = '', number = number - 9", 1),
+        ("UPDATE sluice.audit_records SET number = 0 WHERE number = 8", 1),
+        ("UPDATE sluice.audit_records SET number = -9223372036854775808 WHERE number = 8", 1),
     ] {
         let database = Database::new().await;
         let audit = open(&database, "node-1").await;

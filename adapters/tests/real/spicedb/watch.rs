@@ -173,6 +173,7 @@ impl People {
         let viewer = Viewer {
             tenant: format!("watch-{}", fastrand::u64(..)).parse().unwrap(),
             user: "u-1".parse().unwrap(),
+            actor: None,
             purpose: PurposeOfUse::Treatment,
             expires: Timestamp::MAX.into(),
             token: Default::default(),

@@ -201,6 +201,7 @@ pub(super) fn viewer_of(tenant: &str, name: &str) -> Viewer {
     Viewer {
         tenant: tenant.parse().expect("a tenant"),
         user: name.parse().expect("a user"),
+        actor: None,
         purpose,
         expires: Timestamp::MAX.into(),
         token: Default::default(),

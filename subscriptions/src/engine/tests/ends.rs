@@ -17,8 +17,10 @@ impl Bench {
     fn ends(&self) -> Vec<(String, EndReason)> {
         let records = self.audit.records().into_iter();
         let ends = records.filter_map(|record| match record.action {
-            Action::End { recipient, channel, why } => {
+            Action::End { recipient, patient, channel, why } => {
                 assert!(channel.starts_with('/'), "{channel}");
+                let member = channel.strip_prefix("/members/").and_then(|rest| rest.split('/').next()?.parse().ok());
+                assert_eq!(patient, member, "{channel}");
                 Some((recipient.user.to_string(), why))
             }
             _ => None,

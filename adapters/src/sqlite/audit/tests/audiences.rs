@@ -196,6 +196,11 @@ async fn an_old_trail_is_read_as_it_is_and_goes_on() {
         .execute(&mut db)
         .await
         .unwrap();
+        let index = format!(
+            "INSERT INTO audit_patients VALUES ('acme', 'm-1', 'node-1.old', {number});
+             INSERT INTO audit_recipients SELECT 'acme', 'u-' || value, 'node-1.old', {number} FROM json_each('[1,2,3,4,5,6,7,8,9,10]')"
+        );
+        sqlx::raw_sql(AssertSqlSafe(index)).execute(&mut db).await.unwrap();
         end = next;
     }
     db.close().await.unwrap();

@@ -7,6 +7,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{SCHEMA, open};
 use crate::{
+    audit_chain::Link,
     audit_heads::{Coverage, HeadSigner, PublicKey, Signed, SigningKey, TrustedHeads},
     sqlite::{SqliteAudit, database, test_support::Home},
 };
@@ -91,6 +92,24 @@ async fn a_writer_from_before_there_were_heads_is_told_apart_from_one_that_is_mi
         assert_eq!((at, found), (number, why), "{cut}");
         assert!(writer.starts_with("node-1."), "{writer}");
     }
+}
+
+/// No head is of it; that it follows all the rules of a chain does not make it one of ours.
+#[tokio::test]
+async fn a_chain_of_a_writer_without_a_name_is_a_writer_without_head() {
+    let home = Home::new();
+    let audit = open(&home).await;
+    let signer = signer(&home, &audit).await;
+    audit.append(records(1)).await.unwrap();
+    let mut db = database::options(&home.data.file(SCHEMA.file)).connect().await.unwrap();
+    let (start, body) = (Link::beginning(""), "{}");
+    let query = "INSERT INTO records (writer, number, prev_hash, hash, body) VALUES ('', 1, ?1, ?2, ?3)";
+    let hashes = [start.hash, start.next(body.as_bytes()).hash];
+    sqlx::query(query).bind(hashes[0].as_slice()).bind(hashes[1].as_slice()).bind(body).execute(&mut db).await.unwrap();
+    audit.close().await;
+    signer.close().await.unwrap();
+    let found = (Verified::Intact { records: 5 }, Coverage { heads: 2, uncovered: 1, headless: 1 });
+    assert_eq!(verify(&home).await, found);
 }
 
 #[tokio::test]

@@ -98,23 +98,6 @@ async fn an_audience_that_was_altered_or_removed_or_that_changed_places_is_found
     assert_eq!(after(swapped).await, (1, Damage::AudienceAltered(first)));
 }
 
-/// With the rights that the manual gives to those who verify.
-#[tokio::test]
-async fn who_verifies_needs_to_read_records_and_audiences_and_nothing_else() {
-    let database = Database::new().await;
-    let audit = open(&database, "node-1").await;
-    audit.append(vec![delivery(1, &audience(1..=10))]).await.unwrap();
-    let (mut db, role) = (database.superuser().await, format!("{}_auditor", database.role));
-    let grants = format!(
-        "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA sluice TO {role};
-         GRANT SELECT ON sluice.schema_version, sluice.audit_records, sluice.audit_audiences TO {role}"
-    );
-    sqlx::raw_sql(AssertSqlSafe(grants)).execute(&mut db).await.unwrap();
-    let url = database.url.replacen("postgres@", &format!("{role}@"), 1);
-    let reader = PostgresAuditReader::connect(&url).await.unwrap();
-    assert_eq!(reader.verify().await.unwrap(), Verified::Intact { records: 1 });
-}
-
 #[tokio::test]
 async fn what_one_received_alone_and_among_many_can_be_looked_up_and_no_other_tenants() {
     let database = Database::new().await;
