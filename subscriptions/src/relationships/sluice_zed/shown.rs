@@ -175,7 +175,7 @@ impl Walk {
         let object = story::object(&self.tenant, "user", person);
         let user: UserId = object.id.rsplit('/').next().unwrap_or_default().parse().expect("a user");
         let tenant = self.tenant.clone();
-        Viewer { tenant, user, purpose, expires: Timestamp::MAX.into(), token: Default::default() }
+        Viewer { tenant, user, actor: None, purpose, expires: Timestamp::MAX.into(), token: Default::default() }
     }
 }
 
