@@ -122,10 +122,10 @@ impl Gate for Gateway {
     ) -> Result<Polled, ClientError> {
         let viewer = Arc::new(viewer.clone());
         let make = |subscriber| Subscribe {
-            viewer,
-            pattern,
+            viewer: viewer.clone(),
+            pattern: pattern.clone(),
             projection: Arc::new(JsonProjection),
-            start: after.map_or(Start::Live, Start::After),
+            start: after.clone().map_or(Start::Live, Start::After),
             subscriber,
             transport: name(Transport::LongPoll),
             // It is over soon.

@@ -9,14 +9,24 @@ use bytes::Bytes;
 use sluice_schema::{
     error::ClientError,
     position::{Cursor, ReadVector},
+    viewer::Viewer,
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
-use super::{Engine, Subscribe};
-use crate::deliver::{Gone, Recalled, Subscriber};
+use super::{Engine, Start, Subscribe};
+use crate::{
+    access::{Access, Affected},
+    deliver::{Gone, Subscriber},
+};
 
 /// How many events one answer holds at most.
 const EVENTS: usize = 100;
+
+/// How often what was gathered may be overtaken by a change of who may see what before it is answered.
+const TRIES: usize = 8;
 
 /// How long a poll whose time is up may still take to read what was there before it began.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -31,8 +41,8 @@ pub struct Polled {
 }
 
 /// Gathers what is delivered.
-#[derive(Default)]
 struct Gathered {
+    access: Arc<Access>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -42,10 +52,23 @@ struct State {
     events: Vec<Bytes>,
     place: Option<ReadVector>,
     full: bool,
+    /// [`Access::told`] when the first of the events came.
+    told: u64,
     ended: Option<ClientError>,
 }
 
 impl Gathered {
+    fn new(access: Arc<Access>) -> Self {
+        Self { access, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Whether some of it may not be for this viewer any more.
+    fn is_overtaken(&self, viewer: &Viewer) -> bool {
+        let first = self.with(|state| (!state.events.is_empty()).then_some(state.told));
+        let touched = first.map(|told| self.access.told_since(told)).unwrap_or_default();
+        Affected::by(&touched).includes_some_of(viewer)
+    }
+
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();
@@ -56,27 +79,17 @@ impl Gathered {
 impl Subscriber for Gathered {
     fn next(&self, payload: &Bytes, place: &ReadVector) -> Result<(), Gone> {
         self.with(|state| {
-            if state.ended.is_some() {
-                return Err(Gone::Closed);
-            }
             if state.events.len() == EVENTS {
                 state.full = true;
                 return Err(Gone::Lagging);
+            }
+            if state.events.is_empty() {
+                state.told = self.access.told();
             }
             state.events.push(payload.clone());
             state.place = Some(place.clone());
             Ok(())
         })
-    }
-
-    /// Whoever polls asks again, and is answered by what is decided then.
-    fn recall(&self) -> Option<Recalled> {
-        self.with(|state| {
-            if !state.events.is_empty() {
-                *state = State { ended: Some(ClientError::unavailable()), ..State::default() };
-            }
-        });
-        None
     }
 
     fn end(&self, error: Option<ClientError>) {
@@ -93,11 +106,29 @@ impl Engine {
     pub async fn poll(
         &self,
         wait: Duration,
-        make: impl FnOnce(Arc<dyn Subscriber>) -> Subscribe,
+        make: impl Fn(Arc<dyn Subscriber>) -> Subscribe,
     ) -> Result<Polled, ClientError> {
-        let gathered = Arc::new(Gathered::default());
-        let handle = self.begin(make(gathered.clone()), None).await?;
-        if tokio::time::timeout(wait, gathered.changed.notified()).await.is_err() {
+        // However often it begins, it begins at the same place.
+        let (until, live) = (Instant::now() + wait, Start::Snapshot { from: self.place(), state: None });
+        for _ in 0..TRIES {
+            let gathered = Arc::new(Gathered::new(self.shared.parts.access.clone()));
+            let mut subscribe = make(gathered.clone());
+            let viewer = subscribe.viewer.clone();
+            if matches!(subscribe.start, Start::Live) {
+                subscribe.start = live.clone();
+            }
+            let end = self.gather(until, subscribe, &gathered).await?;
+            if !gathered.is_overtaken(&viewer) {
+                return gathered.with(|state| state.answer(end));
+            }
+        }
+        Err(ClientError::unavailable())
+    }
+
+    /// Gives where it ended.
+    async fn gather(&self, until: Instant, subscribe: Subscribe, gathered: &Gathered) -> Result<Cursor, ClientError> {
+        let handle = self.begin(subscribe, None).await?;
+        if timeout_at(until, gathered.changed.notified()).await.is_err() {
             // The time is up. What was there before it began is an answer even to one who does not wait.
             let there = async {
                 let all = async { tokio::join!(self.settled(CATCH_UP), handle.caught_up()) };
@@ -108,8 +139,7 @@ impl Engine {
             };
             let _ = tokio::time::timeout(CATCH_UP, there).await;
         }
-        let end = handle.finish().await;
-        gathered.with(|state| state.answer(end))
+        Ok(handle.finish().await)
     }
 }
 
@@ -142,7 +172,7 @@ mod tests {
 
     fn given(last: Option<[u64; 2]>, full: bool, ended: Option<ClientError>) -> State {
         let events = last.iter().map(|_| Bytes::from_static(b"{}")).collect();
-        State { events, place: last.map(|last| at(last).vector), full, ended }
+        State { events, place: last.map(|last| at(last).vector), full, told: 0, ended }
     }
 
     #[test]

@@ -29,7 +29,7 @@ async fn a_torn_end_of_the_log_costs_the_last_commit_and_nothing_before() {
         let home = server.kill().await;
         let before = state(home.path()).await;
         tear(&home.data_dir().join("sluice.db-wal"), cut);
-        assert_ne!(state(home.path()).await, before, "the cut of {cut} bytes took no commit");
+        assert!(state(home.path()).await != before, "the cut of {cut} bytes took no commit");
 
         let server = Server::start_in(home, Options::default()).await;
         for (number, check) in checks[..CHECKS - 1].iter().enumerate() {
@@ -63,17 +63,16 @@ fn tear(wal: &Path, cut: u64) {
     file.set_len(length.checked_sub(cut).expect("more was written")).unwrap();
 }
 
-/// How many events the files hold, and how far the worker's checkpoint is. Read from a copy: who closes a database last
-/// moves its log.
-async fn state(home: &Path) -> (i64, Option<String>) {
+/// All that the files hold: whatever the last commit was about, it is in there. Of a copy: who closes a database last moves its log
+/// into it.
+async fn state(home: &Path) -> Vec<u8> {
     let copy = TempDir::new().unwrap();
     for name in ["sluice.db", "sluice.db-wal"] {
         fs::copy(home.join("data").join(name), copy.path().join(name)).unwrap();
     }
     let options = SqliteConnectOptions::new().filename(copy.path().join("sluice.db"));
     let mut db = SqliteConnection::connect_with(&options).await.unwrap();
-    let query = "SELECT (SELECT count(*) FROM events), (SELECT max(vector) FROM checkpoints)";
-    let state = sqlx::query_as(query).fetch_one(&mut db).await.unwrap();
+    sqlx::query("SELECT count(*) FROM events").execute(&mut db).await.unwrap();
     db.close().await.unwrap();
-    state
+    fs::read(copy.path().join("sluice.db")).unwrap()
 }

@@ -119,8 +119,9 @@ async fn a_place_settles_behind_what_was_acknowledged_or_after_a_while() {
 #[tokio::test(start_paused = true)]
 async fn a_poll_answers_with_what_there_is_or_with_progress() {
     let bench = Bench::new().await;
-    let poll =
-        |start| bench.engine.poll(Duration::from_secs(20), move |to| subscribe(viewer("member"), "/**", start, to));
+    let poll = |start: Start| {
+        bench.engine.poll(Duration::from_secs(20), move |to| subscribe(viewer("member"), "/**", start.clone(), to))
+    };
     bench.publish("acme", "m-1", 0, "ec-1");
     bench.publish("acme", "m-1", 1, "ec-2");
     let first = poll(Start::After(bench.engine.cursor(start()))).await.expect("answers");
@@ -143,7 +144,9 @@ async fn a_poll_that_does_not_wait_gets_what_is_there() {
     let bench = Bench::new().await;
     bench.publish("acme", "m-1", 0, "ec-1");
     settle().await;
-    let poll = |start| bench.engine.poll(Duration::ZERO, move |to| subscribe(viewer("member"), "/**", start, to));
+    let poll = |start: Start| {
+        bench.engine.poll(Duration::ZERO, move |to| subscribe(viewer("member"), "/**", start.clone(), to))
+    };
     let first = poll(Start::After(bench.engine.cursor(start()))).await.expect("answers");
     assert_eq!(first.events.len(), 1);
     let second = poll(Start::After(first.cursor.clone())).await.expect("answers");

@@ -90,6 +90,36 @@ async fn what_a_change_overtook_is_decided_anew() {
     assert_eq!(nurse.now().len(), 2);
 }
 
+/// A poll has gathered what was decided before, and its shard is busy with something else as it is to end.
+#[tokio::test(start_paused = true)]
+async fn what_a_poll_gathered_before_a_change_is_not_its_answer() {
+    let bench = Bench::keeping().await;
+    let start = bench.engine.cursor(bench.engine.place());
+    bench.publish("acme", "m-1", 0, "ec-1");
+    let member = Probe::new();
+    let handle = watch(&bench, "member", &member).await;
+    handle.caught_up().await;
+    let make = |to| subscribe(viewer("nurse"), "/members/m-1/**", Start::After(start.clone()), to);
+    let poll = bench.engine.poll(Duration::from_secs(1), make);
+    tokio::pin!(poll);
+    // The member's beginning; the poll's, and ec-1 to it. Then her ec-2 holds the shard up.
+    bench.audit.script([Mood::Sound, Mood::Sound, Mood::Stalled]);
+    let busy = async {
+        bounded(bench.audit.asked(3), || "ec-1".into()).await;
+        bench.publish("acme", "m-1", 0, "ec-2");
+        bounded(bench.audit.asked(4), || "ec-2".into()).await;
+    };
+    tokio::select! {
+        biased;
+        () = busy => {}
+        answer = poll.as_mut() => panic!("it is answered: {answer:?}"),
+    }
+    bench.relationships.write(vec![Update::Delete(nurse_in_team())]).await.expect("is written");
+    bench.audit.set(Mood::Sound);
+    let answer = poll.await.expect("an answer");
+    assert!(answer.events.is_empty(), "{answer:?}");
+}
+
 /// A client that does not read has events waiting that were decided before; who takes something away waits for these to be
 /// gone.
 #[tokio::test(start_paused = true)]
