@@ -12,7 +12,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sluice_schema::{access::Mask, ids::MemberId, viewer::Viewer};
+use sluice_schema::{
+    access::{Label, Mask},
+    ids::MemberId,
+    viewer::Viewer,
+};
 use tokio::sync::broadcast;
 
 pub(crate) use self::{
@@ -242,12 +246,12 @@ impl Access {
         self.cache.is_known()
     }
 
-    /// How long what was decided about this holds.
-    pub(crate) fn holds_until(&self, question: &Question<'_>) -> Holds {
+    /// How long it holds that this was decided, and opens the label.
+    pub(crate) fn opens_until(&self, question: &Question<'_>, label: Label) -> Holds {
         if !self.cache.is_known() {
             return Holds::Unknown;
         }
-        let kept = self.cache.get(question, None, Timestamp::now());
+        let kept = self.cache.get(question, None, Timestamp::now()).filter(|decided| decided.mask.sees(label));
         kept.map_or(Holds::Over, |decided| decided.until.map_or(Holds::UntilTold, Holds::Until))
     }
 }

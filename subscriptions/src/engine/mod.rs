@@ -222,8 +222,8 @@ impl Engine {
         self.place()
     }
 
-    /// Waits until every change that was told before this call is heeded: subscriptions that stand and fall with it have ended, and
-    /// what was decided before has left, or will not leave any more. Neither a decision nor a record takes longer than it is waited
+    /// Waits until every change that was told before this call is heeded: attached subscriptions that stand and fall with it have
+    /// ended, and what was decided before has left, or will not leave any more. Neither a decision nor a record takes longer than it is waited
     /// for; one that does is held.
     pub async fn handed_over(&self) {
         let Parts { access, audit_deadline, .. } = &self.shared.parts;

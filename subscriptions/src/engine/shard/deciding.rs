@@ -86,7 +86,7 @@ impl Shard {
     pub(super) async fn decide_first(&mut self, live: &Arc<Live>) {
         let (access, Some(root)) = (&self.shared.parts.access, live.root.as_ref()) else { return };
         if root.since == access.told() {
-            match access.holds_until(&revoke::question(live, root)) {
+            match access.opens_until(&revoke::question(live, root), root.label) {
                 Holds::Until(at) => return self.expirations.add(at, live.id),
                 // Once it is known again, all are decided anew.
                 Holds::UntilTold | Holds::Unknown => return,

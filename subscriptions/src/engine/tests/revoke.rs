@@ -260,13 +260,13 @@ async fn what_expired_while_it_was_recorded_is_not_shown() {
     let bench = Bench::keeping().await;
     let (nurse, until) = (Probe::new(), Timestamp::now() + SignedDuration::from_millis(200));
     nurse_until(&bench, until).await;
-    let handle = bench.subscribe(viewer("nurse"), "/members/m-1/**", Start::Live, &nurse).await;
+    let handle = watch(&bench, "nurse", &nurse).await;
     handle.caught_up().await;
     bench.audit.set(Mood::Stalled);
     bench.publish("acme", "m-1", 0, "ec-1");
     bounded(bench.audit.asked(2), || "a record".into()).await;
     tokio::time::sleep(until.duration_since(Timestamp::now()).try_into().unwrap_or_default()).await;
     bench.audit.set(Mood::Sound);
-    bench.engine.handed_over().await;
+    assert_eq!(nurse.end().await.expect("an error").code, Code::PermissionRevoked);
     assert!(nurse.now().is_empty());
 }
