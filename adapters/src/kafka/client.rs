@@ -53,6 +53,9 @@ const OF_THE_CONNECTION: &[&str] = &[
     "debug",
 ];
 
+/// For whoever reads, unless the operator sets it: librdkafka's own is a minute.
+const SOCKET_TIMEOUT: (&str, &str) = ("socket.timeout.ms", "10000");
+
 impl KafkaOptions {
     /// Of a client that asks and administrates.
     pub(crate) fn admin(&self) -> Result<ClientConfig, OpenError> {
@@ -88,6 +91,10 @@ impl KafkaOptions {
     /// same; no offset is ever committed to it.
     pub(crate) fn consumer(&self, group: &str) -> Result<ClientConfig, OpenError> {
         let mut config = self.admin()?;
+        // A broker that stood still may never answer what was under way, and all else waits behind it on the same connection.
+        if !self.properties.contains_key(SOCKET_TIMEOUT.0) {
+            config.set(SOCKET_TIMEOUT.0, SOCKET_TIMEOUT.1);
+        }
         config
             .set("group.id", group)
             .set("enable.auto.commit", "false")
@@ -235,6 +242,14 @@ mod tests {
         }
         let plain = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "PLAIN"), ("sasl.username", "u")];
         with(&plain).producer().expect("a connection's own");
+    }
+
+    #[test]
+    fn how_long_a_reader_waits_is_the_operators_if_she_says_so() {
+        let timeout =
+            |properties| with(properties).consumer("g").expect("sound").get(SOCKET_TIMEOUT.0).map(str::to_owned);
+        assert_eq!(timeout(&[]).as_deref(), Some("10000"));
+        assert_eq!(timeout(&[(SOCKET_TIMEOUT.0, "30000")]).as_deref(), Some("30000"));
     }
 
     #[cfg(not(feature = "kafka-tls"))]
