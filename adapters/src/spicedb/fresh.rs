@@ -123,7 +123,7 @@ impl Fresh {
 mod tests {
     use sluice_subscriptions::relationships::SCHEMA;
 
-    use super::{super::SpiceDbOptions, *};
+    use super::{super::tests::options, *};
 
     fn at(token: &str) -> ZedToken {
         ZedToken { token: token.into() }
@@ -132,15 +132,7 @@ mod tests {
     /// A transaction sees nothing of one that is under way as it begins.
     #[tokio::test]
     async fn a_write_that_began_during_another_does_not_stand_for_it() {
-        let options = SpiceDbOptions {
-            endpoint: "http://127.0.0.1:1".into(),
-            preshared_key: "key".into(),
-            ca_file: None,
-            deadline: Duration::from_secs(1),
-            max_in_flight: 1,
-            max_staleness: Duration::from_secs(2),
-        };
-        let client = Client::new(&options).unwrap();
+        let client = Client::new(&options(1)).unwrap();
         for answered_last in ["the change", "the other"] {
             let fresh = Fresh::new(client.clone(), &Schema::parse(SCHEMA).unwrap());
             let (change, other) = (Instant::now(), Instant::now());

@@ -37,6 +37,9 @@ enum What {
     Other,
 }
 
+/// What SpiceDB is asked for, where it refuses.
+const COMPARE: &str = "compare schemas";
+
 impl SpiceDb {
     /// Compares the server's schema with ours, comments and order aside. What is absent is written. What differs is
     /// written where `write` says so, unless that would remove a relation or a subject type: those may be a newer
@@ -66,8 +69,8 @@ impl SpiceDb {
         if theirs.trim().is_empty() {
             return Ok(SchemaState::Created);
         }
-        let mut ours = self.differences(&self.schema_text).await?;
-        ours.retain(|one| self.schema.knows_type(&one.definition));
+        let ours = differences_in(&self.client, &self.schema_text, &self.schema).await;
+        let ours = ours.map_err(|status| self.refused(COMPARE, &status))?;
         if ours.is_empty() {
             return Ok(SchemaState::Same);
         }
@@ -121,7 +124,7 @@ impl SpiceDb {
     }
 
     async fn differences(&self, wanted: &str) -> Result<Vec<Difference>, OpenError> {
-        differences(&self.client, wanted).await.map_err(|status| self.refused("compare schemas", &status))
+        differences(&self.client, wanted).await.map_err(|status| self.refused(COMPARE, &status))
     }
 
     fn refused(&self, what: &'static str, status: &Status) -> OpenError {
@@ -131,8 +134,14 @@ impl SpiceDb {
 
 /// Whether the server's schema has our definitions as they are in this text.
 pub(super) async fn has(client: &Client, text: &str, ours: &Schema) -> Result<bool, Status> {
-    let differences = differences(client, text).await?;
-    Ok(!differences.iter().any(|one| ours.knows_type(&one.definition)))
+    Ok(differences_in(client, text, ours).await?.is_empty())
+}
+
+/// Those of our definitions.
+async fn differences_in(client: &Client, text: &str, ours: &Schema) -> Result<Vec<Difference>, Status> {
+    let mut differences = differences(client, text).await?;
+    differences.retain(|one| ours.knows_type(&one.definition));
+    Ok(differences)
 }
 
 async fn differences(client: &Client, wanted: &str) -> Result<Vec<Difference>, Status> {

@@ -42,8 +42,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Watcher {
     client: Client,
-    /// By which it is told whom a change touches, and its text.
-    schema: (Schema, String),
+    /// By which it is told whom a change touches.
+    schema: Schema,
+    schema_text: String,
     /// Whether the server's is that; what another one makes of a change nobody here knows.
     is_ours: AtomicBool,
     expirations: Arc<Expirations>,
@@ -69,7 +70,7 @@ struct Canary {
 impl Watcher {
     pub(super) fn new(
         client: Client,
-        schema: (Schema, String),
+        (schema, schema_text): (Schema, String),
         (expirations, fresh): (Arc<Expirations>, Arc<Fresh>),
         heed: Weak<dyn Heed>,
         bound: Duration,
@@ -79,6 +80,7 @@ impl Watcher {
         Self {
             client,
             schema,
+            schema_text,
             is_ours: AtomicBool::default(),
             expirations,
             fresh,
@@ -131,7 +133,7 @@ impl Watcher {
             // What was written up to the cursor is not told.
             self.touched(&[Touched::Everything]);
             // Behind its beginning: one that comes later is told.
-            let is_ours = schema::has(&self.client, &self.schema.1, &self.schema.0).await?;
+            let is_ours = schema::has(&self.client, &self.schema_text, &self.schema).await?;
             self.is_ours.store(is_ours, Ordering::Relaxed);
             if !is_ours {
                 tracing::warn!(
@@ -237,7 +239,7 @@ impl Watcher {
             return Some(Touched::Everything);
         };
         let touched = match self.is_ours.load(Ordering::Relaxed) {
-            true => self.schema.0.touched_by(&relationship),
+            true => self.schema.touched_by(&relationship),
             false => Touched::Everything,
         };
         self.expirations.note(if update.operation() == Operation::Delete {

@@ -1,6 +1,6 @@
 use sluice_subscriptions::relationships::SCHEMA;
 
-use super::{super::SpiceDbOptions, *};
+use super::{super::tests::options, *};
 
 #[derive(Default)]
 struct Told(Mutex<Vec<Touched>>);
@@ -15,15 +15,7 @@ impl Heed for Told {
 
 /// A Watch that nobody answers, under our schema.
 fn watcher(heed: &Arc<Told>, bound: Duration) -> Watcher {
-    let options = SpiceDbOptions {
-        endpoint: "http://127.0.0.1:1".into(),
-        preshared_key: "key".into(),
-        ca_file: None,
-        deadline: Duration::from_secs(1),
-        max_in_flight: 1,
-        max_staleness: bound,
-    };
-    let (client, schema) = (Client::new(&options).unwrap(), Schema::parse(SCHEMA).unwrap());
+    let (client, schema) = (Client::new(&options(1)).unwrap(), Schema::parse(SCHEMA).unwrap());
     let shared = (Arc::new(Expirations::new(schema.clone())), Arc::new(Fresh::new(client.clone(), &schema)));
     let heed: Weak<Told> = Arc::downgrade(heed);
     let watcher = Watcher::new(client, (schema, SCHEMA.to_owned()), shared, heed, bound);

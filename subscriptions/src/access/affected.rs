@@ -50,21 +50,23 @@ impl<'t> Affected<'t> {
 
     /// Whether what the viewer may see of some member may be something else now.
     pub(crate) fn includes_some_of(&self, viewer: &Viewer) -> bool {
-        let tenant = viewer.tenant.as_str();
-        let is_hers = |ids: &HashSet<&str>| ids.contains(viewer.user.as_str());
-        self.everything
-            || self.tenants.contains(tenant)
-            || self.members.contains_key(tenant)
-            || self.users.get(tenant).is_some_and(is_hers)
+        self.includes_all_of(viewer) || self.members.contains_key(viewer.tenant.as_str())
     }
 
     /// Whether what the viewer may see of the member may be something else now.
     pub(crate) fn includes(&self, viewer: &Viewer, member: &MemberId) -> bool {
-        let tenant = viewer.tenant.as_str();
-        let has = |of: &HashMap<&str, HashSet<&str>>, id: &str| of.get(tenant).is_some_and(|ids| ids.contains(id));
-        self.everything
-            || self.tenants.contains(tenant)
-            || has(&self.members, member.as_str())
-            || has(&self.users, viewer.user.as_str())
+        self.includes_all_of(viewer) || has(&self.members, viewer, member.as_str())
     }
+
+    /// Whether it may be so for whatever member.
+    fn includes_all_of(&self, viewer: &Viewer) -> bool {
+        self.everything
+            || self.tenants.contains(viewer.tenant.as_str())
+            || has(&self.users, viewer, viewer.user.as_str())
+    }
+}
+
+/// Whether an id of the viewer's tenant is among these.
+fn has(ids: &HashMap<&str, HashSet<&str>>, viewer: &Viewer, id: &str) -> bool {
+    ids.get(viewer.tenant.as_str()).is_some_and(|ids| ids.contains(id))
 }

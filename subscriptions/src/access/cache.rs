@@ -128,11 +128,8 @@ impl Cache {
     /// The changes that were told behind so many; all there may be, where they are not remembered any more.
     pub(super) fn told_since(&self, told: u64) -> Vec<Touched> {
         let state = self.read();
-        let since = usize::try_from(self.told() - told).unwrap_or(usize::MAX);
-        match since > state.recent.len() {
-            true => vec![Touched::Everything],
-            false => state.recent.iter().rev().take(since).cloned().collect(),
-        }
+        let last = state.last(self.told() - told);
+        last.map_or_else(|| vec![Touched::Everything], |last| last.cloned().collect())
     }
 
     pub(super) fn asked(&self) -> Asked {
@@ -226,8 +223,13 @@ impl State {
 
     /// Whether one of so many last changes may be about them.
     fn was_overtaken(&self, since: u64, viewer: &Viewer, member: &MemberId) -> bool {
-        let since = usize::try_from(since).unwrap_or(usize::MAX);
-        since > self.recent.len() || Affected::by(self.recent.iter().rev().take(since)).includes(viewer, member)
+        self.last(since).is_none_or(|last| Affected::by(last).includes(viewer, member))
+    }
+
+    /// So many last changes; `None` where not all of them are remembered any more.
+    fn last(&self, count: u64) -> Option<impl Iterator<Item = &Touched>> {
+        let count = usize::try_from(count).ok().filter(|count| *count <= self.recent.len())?;
+        Some(self.recent.iter().rev().take(count))
     }
 
     fn forget(&mut self, touched: &Touched) {

@@ -43,7 +43,6 @@ pub(super) struct Entry {
 pub(super) type Ended = Vec<(Arc<Live>, ReadVector, Option<ClientError>)>;
 
 /// What became of a batch.
-#[derive(Default)]
 pub(super) struct Delivered {
     pub(super) ended: Ended,
     /// Those that were given nothing of it: what was decided for them may not be true any more. It is to be decided anew.

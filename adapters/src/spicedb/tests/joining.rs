@@ -6,13 +6,25 @@ use sluice_subscriptions::relationships::{Consistency, Relationships, Revision};
 use spicedb_grpc_tonic::v1::{ZedToken, consistency::Requirement};
 
 use super::{
-    super::batch::MAX_CHECKS,
-    DEADLINE, at_least, begin, begin_with, checks, connect,
+    super::{SpiceDb, batch::MAX_CHECKS},
+    Asking, DEADLINE, at_least, begin, begin_with, checks, connect,
     server::{REVISION, Server, each, even, written},
 };
 
 const CALLERS: usize = 100;
 const IN_FLIGHT: usize = 4;
+
+/// One whose request is under way at a server that stalls, and so many behind, who ask about so many users each.
+async fn crowd<'a>(server: &Server, spicedb: &'a SpiceDb, callers: usize, each: usize) -> Vec<Asking<'a>> {
+    server.stall();
+    let mut crowd = vec![begin(spicedb, Consistency::Full, checks(["first-0"])).await];
+    server.was_asked(1).await;
+    for caller in 0..callers {
+        let users: Vec<_> = (0..each).map(|number| format!("u-{caller}-{number}")).collect();
+        crowd.push(begin(spicedb, Consistency::Full, checks(users.iter().map(|user| &**user))).await);
+    }
+    crowd
+}
 
 #[tokio::test]
 async fn many_callers_make_few_requests() {
@@ -111,13 +123,7 @@ async fn a_request_grows_no_larger_than_the_server_takes() {
     const EACH: usize = MAX_CHECKS * 2 / 5;
     let server = Server::start(each(even)).await;
     let spicedb = connect(&server, DEADLINE, 1).await;
-    server.stall();
-    let mut callers = vec![begin(&spicedb, Consistency::Full, checks(["first-0"])).await];
-    server.was_asked(1).await;
-    for caller in 0..3 {
-        let users: Vec<_> = (0..EACH).map(|number| format!("u-{caller}-{number}")).collect();
-        callers.push(begin(&spicedb, Consistency::Full, checks(users.iter().map(|user| &**user))).await);
-    }
+    let callers = crowd(&server, &spicedb, 3, EACH).await;
     server.go_on();
     for caller in callers {
         caller.await.unwrap();
@@ -169,15 +175,9 @@ async fn a_crowd_that_came_together_shares_one_write() {
     const CROWD: usize = 3;
     let server = Server::start(each(even)).await;
     let spicedb = connect(&server, DEADLINE, 1).await;
-    server.stall();
-    let mut callers = vec![begin(&spicedb, Consistency::Full, checks(["first-0"])).await];
-    server.was_asked(1).await;
-    for caller in 0..CROWD {
-        let users: Vec<_> = (0..MAX_CHECKS).map(|number| format!("u-{caller}-{number}")).collect();
-        callers.push(begin(&spicedb, Consistency::Full, checks(users.iter().map(|user| &**user))).await);
-    }
+    let callers = crowd(&server, &spicedb, CROWD, MAX_CHECKS).await;
     server.go_on();
-    for caller in callers.drain(..) {
+    for caller in callers {
         caller.await.unwrap();
     }
     begin(&spicedb, Consistency::Full, checks(["later-0"])).await.await.unwrap();
@@ -217,13 +217,7 @@ async fn what_is_live_goes_before_a_crowd() {
     const CROWD: usize = 4;
     let server = Server::start(each(even)).await;
     let spicedb = connect(&server, DEADLINE, 1).await;
-    server.stall();
-    let mut callers = vec![begin(&spicedb, Consistency::Full, checks(["first-0"])).await];
-    server.was_asked(1).await;
-    for caller in 0..CROWD {
-        let users: Vec<_> = (0..MAX_CHECKS).map(|number| format!("u-{caller}-{number}")).collect();
-        callers.push(begin(&spicedb, Consistency::Full, checks(users.iter().map(|user| &**user))).await);
-    }
+    let mut callers = crowd(&server, &spicedb, CROWD, MAX_CHECKS).await;
     let at = |revision: &str| Consistency::At(Revision(revision.into()));
     for (consistency, user) in
         [(at("a"), "live-0"), (Consistency::Told, "live-2"), (at("b"), "live-4"), (Consistency::Full, "live-6")]

@@ -24,15 +24,20 @@ async fn connect(server: &Server, deadline: Duration, max_in_flight: usize) -> S
 }
 
 async fn connect_to(port: u16, deadline: Duration, max_in_flight: usize) -> SpiceDb {
-    let options = SpiceDbOptions {
+    let options = SpiceDbOptions { deadline, max_in_flight, ..options(port) };
+    SpiceDb::connect(&options, SCHEMA).await.unwrap()
+}
+
+/// Of a server at this port; nobody answers at port 1.
+pub(super) fn options(port: u16) -> SpiceDbOptions {
+    SpiceDbOptions {
         endpoint: format!("http://127.0.0.1:{port}"),
         preshared_key: "key".into(),
         ca_file: None,
-        deadline,
-        max_in_flight,
+        deadline: Duration::from_secs(1),
+        max_in_flight: 1,
         max_staleness: Duration::ZERO,
-    };
-    SpiceDb::connect(&options, SCHEMA).await.unwrap()
+    }
 }
 
 fn checks<'a>(users: impl IntoIterator<Item = &'a str>) -> Vec<Check> {

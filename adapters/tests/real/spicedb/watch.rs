@@ -224,6 +224,15 @@ fn following(options: SpiceDbOptions) -> SpiceDbOptions {
     SpiceDbOptions { max_staleness: BOUND, deadline: Duration::from_secs(1), ..options }
 }
 
+/// A server of the test's own, who follows it, and what she is told; changes are known.
+async fn followed() -> (OwnServer, SpiceDb, Arc<Listener>) {
+    let server = OwnServer::start_with(&[HEARTBEAT]).await;
+    let spicedb = connect(following(server.options())).await;
+    let listener = Listener::to(&spicedb);
+    listener.knows().await;
+    (server, spicedb, listener)
+}
+
 #[tokio::test]
 async fn what_is_written_here_is_told_before_it_is_answered_and_what_others_write_soon() {
     let (one, other) = (super::connect_following().await, super::connect().await);
@@ -244,10 +253,7 @@ async fn what_is_written_here_is_told_before_it_is_answered_and_what_others_writ
 
 #[tokio::test]
 async fn a_schema_that_changes_may_change_every_answer() {
-    let server = OwnServer::start_with(&[HEARTBEAT]).await;
-    let spicedb = connect(following(server.options())).await;
-    let listener = Listener::to(&spicedb);
-    listener.knows().await;
+    let (server, _spicedb, listener) = followed().await;
     listener.forget();
     let wider = format!("{SCHEMA}\ndefinition visitor {{}}\n");
     SpiceDb::connect(&server.options(), &wider).await.unwrap().ensure_schema(true).await.unwrap();
@@ -264,10 +270,7 @@ fn newer(treats: &str, more: &str) -> String {
 /// What a change touches under another schema, this version can't tell.
 #[tokio::test]
 async fn under_another_schema_nothing_is_kept_until_it_is_ours_again() {
-    let server = OwnServer::start_with(&[HEARTBEAT]).await;
-    let ours = connect(following(server.options())).await;
-    let listener = Listener::to(&ours);
-    listener.knows().await;
+    let (server, ours, listener) = followed().await;
     let people = People::new();
     people.grant(&ours).await;
     let stricter = newer("\tpermission treats = lead + covering", "");
@@ -324,10 +327,7 @@ async fn a_decision_is_kept_while_changes_are_known_and_not_for_longer() {
 
 #[tokio::test]
 async fn after_a_silence_everything_that_was_kept_is_forgotten() {
-    let server = OwnServer::start_with(&[HEARTBEAT]).await;
-    let spicedb = connect(following(server.options())).await;
-    let listener = Listener::to(&spicedb);
-    listener.knows().await;
+    let (server, _spicedb, listener) = followed().await;
     listener.forget();
     server.pause();
     listener.loses_track().await;
